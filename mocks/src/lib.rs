@@ -1,0 +1,2 @@
+//! stackproof-cloud: a local Scaleway cloud that unmodified clients cannot tell
+//! from the real API.
