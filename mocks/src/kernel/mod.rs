@@ -1,0 +1,24 @@
+//! The heart of the local cloud: what resources are, how they change, where
+//! they are kept. It knows no HTTP and no product.
+//!
+//! Only the kernel writes. A write is a [`Transaction`]: it happens whole, is
+//! appended to the journal before anyone is told, and leaves [`Event`]s that
+//! console, audit trail and metrics read.
+
+mod blob;
+mod clock;
+mod event;
+mod id;
+mod journal;
+mod record;
+mod refusal;
+mod store;
+
+pub use blob::{BlobError, Blobs, Digest};
+pub use clock::{Clock, Profile, rfc3339};
+pub use event::Event;
+pub use id::{Ids, is_uuid};
+pub use journal::{Durability, JournalError};
+pub use record::{Passage, Record};
+pub use refusal::{ArgumentFault, Reason, Refusal};
+pub use store::{Options, Store, StoreError, Tables, Transaction};

@@ -1,0 +1,585 @@
+//! Everything the cloud knows, in memory, and the only way to change it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    ops::Bound,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::{Mutex, RwLock};
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+use super::{
+    Clock, Durability, Event, Ids, JournalError, Passage, Record,
+    journal::{Entry, Journal, Snapshot, write_snapshot},
+};
+
+/// How many events are remembered for the console.
+const EVENTS_KEPT: usize = 10_000;
+
+/// Where and how a store keeps what it knows.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The state directory; none keeps everything in memory only.
+    pub folder: Option<PathBuf>,
+    /// When a change counts as kept. `None` means [`Durability::Process`].
+    pub durability: Option<Durability>,
+    /// The seed of identifiers; none takes a random one.
+    pub seed: Option<u64>,
+}
+
+/// A store that cannot be opened or written.
+pub type StoreError = JournalError;
+
+type Table = BTreeMap<String, Arc<Record>>;
+
+/// All records, by kind and key.
+#[derive(Default)]
+pub struct Tables {
+    kinds: HashMap<String, Table>,
+    /// Records with a scheduled passage, by when it is due.
+    due: BTreeSet<(OffsetDateTime, String, String)>,
+    /// How many records of a kind a project has.
+    counts: HashMap<(String, String), u64>,
+}
+
+impl Tables {
+    /// The record of this kind and key.
+    pub fn get(&self, kind: &str, key: &str) -> Option<&Arc<Record>> {
+        self.kinds.get(kind)?.get(key)
+    }
+
+    /// All records of a kind, in the order of their keys.
+    pub fn all<'a>(
+        &'a self,
+        kind: &str,
+    ) -> impl DoubleEndedIterator<Item = (&'a str, &'a Arc<Record>)> + use<'a> {
+        self.kinds
+            .get(kind)
+            .into_iter()
+            .flatten()
+            .map(|(key, record)| (key.as_str(), record))
+    }
+
+    /// The records of a kind whose key starts with `prefix`, in order, beginning after `after`
+    /// (a whole key, exclusive) when given.
+    pub fn under<'a>(
+        &'a self,
+        kind: &str,
+        prefix: &'a str,
+        after: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'a str, &'a Arc<Record>)> + use<'a> {
+        let from = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        self.kinds
+            .get(kind)
+            .into_iter()
+            .flat_map(move |table| table.range::<str, _>((from, Bound::Unbounded)))
+            .take_while(move |(key, _)| key.starts_with(prefix))
+            .map(|(key, record)| (key.as_str(), record))
+    }
+
+    /// How many records of a kind this project has.
+    pub fn count(&self, kind: &str, project: &str) -> u64 {
+        self.counts
+            .get(&(kind.to_owned(), project.to_owned()))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    fn set(&mut self, kind: &str, key: &str, record: Option<Arc<Record>>) -> Option<Arc<Record>> {
+        let table = match self.kinds.get_mut(kind) {
+            Some(table) => table,
+            None => self.kinds.entry(kind.to_owned()).or_default(),
+        };
+        let old = match &record {
+            Some(record) => table.insert(key.to_owned(), Arc::clone(record)),
+            None => table.remove(key),
+        };
+        if let Some(old) = &old {
+            if let Some(next) = &old.next {
+                self.due
+                    .remove(&(next.due, kind.to_owned(), key.to_owned()));
+            }
+            self.tally(kind, old, false);
+        }
+        if let Some(new) = &record {
+            if let Some(next) = &new.next {
+                self.due.insert((next.due, kind.to_owned(), key.to_owned()));
+            }
+            self.tally(kind, new, true);
+        }
+        old
+    }
+
+    fn tally(&mut self, kind: &str, record: &Record, more: bool) {
+        let project = record.text("project_id");
+        if project.is_empty() {
+            return;
+        }
+        let count = self
+            .counts
+            .entry((kind.to_owned(), project.to_owned()))
+            .or_default();
+        *count = if more {
+            *count + 1
+        } else {
+            count.saturating_sub(1)
+        };
+    }
+}
+
+/// The store: read by many at once, written by one at a time.
+pub struct Store {
+    tables: RwLock<Tables>,
+    writer: Mutex<Writer>,
+    clock: Clock,
+    committed: watch::Sender<u64>,
+    events: RwLock<VecDeque<Event>>,
+}
+
+struct Writer {
+    journal: Option<Journal>,
+    sequence: u64,
+    seed: u64,
+}
+
+impl Store {
+    /// Opens a store. What the state directory holds is there again.
+    ///
+    /// # Errors
+    /// When the directory is in use, damaged or not writable.
+    pub fn open(options: &Options, clock: Clock) -> Result<Self, StoreError> {
+        let mut tables = Tables::default();
+        let mut events = VecDeque::new();
+        let mut seed = options.seed.unwrap_or_else(rand::random);
+        let mut sequence = 0;
+        let journal = match &options.folder {
+            None => None,
+            Some(folder) => {
+                let durability = options.durability.unwrap_or(Durability::Process);
+                let (mut journal, snapshot, entries) = Journal::open(folder, durability)?;
+                if snapshot.sequence == 0 && entries.is_empty() {
+                    journal.rotate(&Snapshot {
+                        sequence: 0,
+                        seed,
+                        records: Vec::new(),
+                    })?;
+                } else {
+                    seed = options.seed.unwrap_or(snapshot.seed);
+                }
+                sequence = snapshot.sequence;
+                for (kind, key, record) in snapshot.records {
+                    tables.set(&kind, &key, Some(Arc::new(record)));
+                }
+                for entry in entries {
+                    sequence = entry.sequence;
+                    for (kind, key, record) in entry.changes {
+                        tables.set(&kind, &key, record.map(Arc::new));
+                    }
+                    remember(&mut events, entry.events);
+                }
+                Some(journal)
+            }
+        };
+        Ok(Self {
+            tables: RwLock::new(tables),
+            writer: Mutex::new(Writer {
+                journal,
+                sequence,
+                seed,
+            }),
+            clock,
+            committed: watch::channel(sequence).0,
+            events: RwLock::new(events),
+        })
+    }
+
+    /// The cloud's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Reads.
+    pub fn read<R>(&self, look: impl FnOnce(&Tables) -> R) -> R {
+        look(&self.tables.read())
+    }
+
+    /// Changes several records at once, or none.
+    ///
+    /// `change` may refuse: then everything it did is undone. If it agrees, the
+    /// change is in the journal before this returns. What the change promised to
+    /// happen at once (passages that take no time) has happened, too.
+    ///
+    /// # Errors
+    /// What `change` refuses with, or the journal's error; both leave everything as it was.
+    pub fn write<R, E: From<JournalError>>(
+        &self,
+        change: impl FnOnce(&mut Transaction<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let mut writer = self.writer.lock();
+        let mut tables = self.tables.write();
+        let sequence = writer.sequence + 1;
+        let mut transaction = Transaction {
+            tables: &mut tables,
+            now: self.clock.now(),
+            lasts: &self.clock,
+            ids: Ids::new(writer.seed, sequence),
+            undo: Vec::new(),
+            events: Vec::new(),
+            sequence,
+        };
+        let outcome = change(&mut transaction);
+        let undo = std::mem::take(&mut transaction.undo);
+        let events = std::mem::take(&mut transaction.events);
+        match outcome {
+            Err(refusal) => {
+                take_back(&mut tables, undo);
+                Err(refusal)
+            }
+            Ok(result) if undo.is_empty() => Ok(result),
+            Ok(result) => {
+                if let Some(journal) = &mut writer.journal {
+                    let entry = Entry {
+                        sequence,
+                        changes: changes(&tables, &undo),
+                        events: events.clone(),
+                    };
+                    if let Err(error) = journal.append(&entry) {
+                        take_back(&mut tables, undo);
+                        return Err(error.into());
+                    }
+                }
+                writer.sequence = sequence;
+                drop(tables);
+                remember(&mut self.events.write(), events);
+                self.rotate_if_long(&mut writer);
+                drop(writer);
+                self.committed.send_replace(sequence);
+                Ok(result)
+            }
+        }
+    }
+
+    /// Applies the passages whose time has come, each in a transaction of its own, in order.
+    /// `arrive` does it; it gets the kind, the key and the passage.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn settle(
+        &self,
+        mut arrive: impl FnMut(&mut Transaction<'_>, &str, &str, Passage),
+    ) -> Result<(), JournalError> {
+        loop {
+            let now = self.clock.now();
+            let Some((_, kind, key)) =
+                self.read(|tables| tables.due.first().filter(|(due, ..)| *due <= now).cloned())
+            else {
+                return Ok(());
+            };
+            self.write::<(), JournalError>(|transaction| {
+                let passage = transaction
+                    .get(&kind, &key)
+                    .and_then(|record| record.next.clone());
+                if let Some(passage) = passage {
+                    arrive(transaction, &kind, &key, passage);
+                }
+                Ok(())
+            })?;
+        }
+    }
+
+    /// How long until the next scheduled passage, if there is one and the clock will bring it.
+    pub fn next_due(&self) -> Option<Duration> {
+        let due = self.read(|tables| tables.due.first().map(|(due, ..)| *due))?;
+        Some(
+            (due - self.clock.now())
+                .try_into()
+                .unwrap_or(Duration::ZERO),
+        )
+    }
+
+    /// Tells the number of the last transaction, and of every one that follows.
+    pub fn committed(&self) -> watch::Receiver<u64> {
+        self.committed.subscribe()
+    }
+
+    /// The last events, oldest first, from this transaction number on.
+    pub fn events_since(&self, sequence: u64) -> Vec<Event> {
+        self.events
+            .read()
+            .iter()
+            .filter(|event| event.sequence >= sequence)
+            .cloned()
+            .collect()
+    }
+
+    /// Writes the cloud as it is now into another state directory.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn fork(&self, folder: &std::path::Path) -> Result<(), StoreError> {
+        let writer = self.writer.lock();
+        write_snapshot(folder, &self.snapshot(&writer)).map(drop)
+    }
+
+    fn snapshot(&self, writer: &Writer) -> Snapshot {
+        let tables = self.tables.read();
+        let mut records: Vec<_> = tables
+            .kinds
+            .iter()
+            .flat_map(|(kind, table)| {
+                table
+                    .iter()
+                    .map(|(key, record)| (kind.clone(), key.clone(), Record::clone(record)))
+            })
+            .collect();
+        records.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        Snapshot {
+            sequence: writer.sequence,
+            seed: writer.seed,
+            records,
+        }
+    }
+
+    /// A journal that cannot be rotated goes on growing: nothing is lost, so nobody is refused.
+    fn rotate_if_long(&self, writer: &mut Writer) {
+        if !writer.journal.as_ref().is_some_and(Journal::is_long) {
+            return;
+        }
+        let snapshot = self.snapshot(writer);
+        if let Some(journal) = &mut writer.journal
+            && let Err(error) = journal.rotate(&snapshot)
+        {
+            tracing::warn!(%error, "no snapshot could be written; the journal goes on growing");
+        }
+    }
+}
+
+fn remember(events: &mut VecDeque<Event>, new: Vec<Event>) {
+    events.extend(new);
+    let surplus = events.len().saturating_sub(EVENTS_KEPT);
+    events.drain(..surplus);
+}
+
+/// What a transaction did before, to be taken back in reverse order.
+type Undo = Vec<(String, String, Option<Arc<Record>>)>;
+
+fn take_back(tables: &mut Tables, undo: Undo) {
+    for (kind, key, before) in undo.into_iter().rev() {
+        tables.set(&kind, &key, before);
+    }
+}
+
+/// The net effect of a transaction.
+fn changes(tables: &Tables, undo: &Undo) -> Vec<(String, String, Option<Record>)> {
+    let touched: BTreeSet<_> = undo.iter().map(|(kind, key, _)| (kind, key)).collect();
+    touched
+        .into_iter()
+        .map(|(kind, key)| {
+            (
+                kind.clone(),
+                key.clone(),
+                tables.get(kind, key).map(|record| Record::clone(record)),
+            )
+        })
+        .collect()
+}
+
+/// A change in the making: sees what it has changed itself.
+pub struct Transaction<'a> {
+    tables: &'a mut Tables,
+    now: OffsetDateTime,
+    lasts: &'a Clock,
+    ids: Ids,
+    undo: Undo,
+    events: Vec<Event>,
+    sequence: u64,
+}
+
+impl Transaction<'_> {
+    /// All records, with this transaction's changes.
+    pub fn tables(&self) -> &Tables {
+        self.tables
+    }
+
+    /// The record of this kind and key.
+    pub fn get(&self, kind: &str, key: &str) -> Option<&Arc<Record>> {
+        self.tables.get(kind, key)
+    }
+
+    /// Writes a record: a new one, or in the place of the one that is there.
+    pub fn put(&mut self, kind: &str, key: &str, record: Record) {
+        let before = self.tables.set(kind, key, Some(Arc::new(record)));
+        self.undo.push((kind.to_owned(), key.to_owned(), before));
+    }
+
+    /// Removes a record. Removing what is not there does nothing.
+    pub fn remove(&mut self, kind: &str, key: &str) {
+        if let Some(before) = self.tables.set(kind, key, None) {
+            self.undo
+                .push((kind.to_owned(), key.to_owned(), Some(before)));
+        }
+    }
+
+    /// Leaves an event for everyone who reads them.
+    pub fn event(&mut self, kind: &str, id: &str, what: &str, state: Option<&str>) {
+        self.events.push(Event {
+            sequence: self.sequence,
+            at: self.now,
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+            what: what.to_owned(),
+            state: state.map(str::to_owned),
+        });
+    }
+
+    /// What time it is for the whole transaction.
+    pub fn now(&self) -> OffsetDateTime {
+        self.now
+    }
+
+    /// How long a passage that lasts `real` at Scaleway takes here.
+    pub fn lasts(&self, real: Duration) -> Duration {
+        self.lasts.lasts(real)
+    }
+
+    /// Identifiers for what this transaction makes.
+    pub fn ids(&mut self) -> &mut Ids {
+        &mut self.ids
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kernel::Profile;
+
+    fn store(folder: Option<&std::path::Path>) -> Store {
+        let options = Options {
+            folder: folder.map(Into::into),
+            durability: None,
+            seed: Some(7),
+        };
+        Store::open(&options, Clock::new(Profile::Instant)).unwrap()
+    }
+
+    fn put(store: &Store, key: &str) {
+        store
+            .write::<(), JournalError>(|tx| {
+                tx.put(
+                    "vpc.vpc",
+                    key,
+                    Record::of(&json!({"project_id": "p", "key": key})),
+                );
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn a_refused_change_leaves_everything_as_it_was() {
+        let store = store(None);
+        put(&store, "a");
+        let refused: Result<(), JournalError> = store.write(|tx| {
+            tx.put("vpc.vpc", "b", Record::default());
+            tx.remove("vpc.vpc", "a");
+            tx.put("vpc.vpc", "a", Record::default());
+            Err(JournalError::InUse("x".into()))
+        });
+        assert!(refused.is_err());
+        assert_eq!(
+            store.read(|tables| tables
+                .all("vpc.vpc")
+                .map(|(key, _)| key.to_owned())
+                .collect::<Vec<_>>()),
+            ["a"]
+        );
+        assert_eq!(
+            store
+                .read(|tables| tables
+                    .get("vpc.vpc", "a")
+                    .map(|record| record.text("key").to_owned()))
+                .unwrap(),
+            "a"
+        );
+        assert_eq!(store.read(|tables| tables.count("vpc.vpc", "p")), 1);
+    }
+
+    #[test]
+    fn what_was_written_is_there_after_reopening() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = store(Some(folder.path()));
+        put(&first, "a");
+        put(&first, "b");
+        first
+            .write::<(), JournalError>(|tx| Ok(tx.remove("vpc.vpc", "a")))
+            .unwrap();
+        drop(first);
+        let second = store(Some(folder.path()));
+        assert_eq!(
+            second.read(|tables| tables
+                .all("vpc.vpc")
+                .map(|(key, _)| key.to_owned())
+                .collect::<Vec<_>>()),
+            ["b"]
+        );
+    }
+
+    #[test]
+    fn a_fork_is_the_cloud_as_it_was_at_that_moment() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let original = store(Some(here.path()));
+        put(&original, "a");
+        original.fork(there.path()).unwrap();
+        put(&original, "b");
+        let fork = store(Some(there.path()));
+        assert_eq!(fork.read(|tables| tables.all("vpc.vpc").count()), 1);
+        assert_eq!(original.read(|tables| tables.all("vpc.vpc").count()), 2);
+    }
+
+    #[test]
+    fn keys_under_a_prefix_come_in_order_and_can_be_resumed() {
+        let store = store(None);
+        for key in ["b/1", "a/2", "a/1", "a/3", "ab"] {
+            put(&store, key);
+        }
+        let keys = |after| {
+            store.read(|tables| {
+                tables
+                    .under("vpc.vpc", "a/", after)
+                    .map(|(key, _)| key.to_owned())
+                    .collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(keys(None), ["a/1", "a/2", "a/3"]);
+        assert_eq!(keys(Some("a/1")), ["a/2", "a/3"]);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_identifiers_and_a_restart_repeats_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |store: &Store| {
+            store
+                .write::<_, JournalError>(|tx| {
+                    let id = tx.ids().uuid();
+                    tx.put("x", &id, Record::default());
+                    Ok(id)
+                })
+                .unwrap()
+        };
+        let first = store(Some(folder.path()));
+        let a = make(&first);
+        drop(first);
+        let b = make(&store(Some(folder.path())));
+        assert_ne!(a, b);
+        assert_eq!(a, make(&store(None)));
+    }
+}
