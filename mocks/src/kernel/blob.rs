@@ -92,18 +92,10 @@ impl Blobs {
     /// When there is no such blob or its file cannot be read.
     pub fn get(&self, digest: &Digest) -> Result<Bytes, BlobError> {
         let found = match &self.0 {
-            Place::Memory(blobs) => blobs
-                .read()
-                .get(digest)
-                .cloned()
-                .ok_or_else(|| io::ErrorKind::NotFound.into()),
+            Place::Memory(blobs) => blobs.read().get(digest).cloned().ok_or_else(|| io::ErrorKind::NotFound.into()),
             Place::Folder(folder) => fs::read(path(folder, digest)).map(Bytes::from),
         };
-        found.map_err(|source| BlobError {
-            doing: "read",
-            digest: digest.0.clone(),
-            source,
-        })
+        found.map_err(|source| BlobError { doing: "read", digest: digest.0.clone(), source })
     }
 }
 

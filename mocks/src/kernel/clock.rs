@@ -25,9 +25,7 @@ impl FromStr for Profile {
             "instant" => Ok(Self::Instant),
             "realistic" => Ok(Self::Realistic),
             "manual" => Ok(Self::Manual),
-            other => Err(format!(
-                "unknown time profile {other:?}: use instant, realistic or manual"
-            )),
+            other => Err(format!("unknown time profile {other:?}: use instant, realistic or manual")),
         }
     }
 }
@@ -53,11 +51,7 @@ impl Clock {
             Profile::Manual => Reading::Stopped(OffsetDateTime::now_utc()),
             Profile::Instant | Profile::Realistic => Reading::Ahead(time::Duration::ZERO),
         };
-        Self {
-            profile,
-            reading: RwLock::new(reading),
-            moved: Notify::new(),
-        }
+        Self { profile, reading: RwLock::new(reading), moved: Notify::new() }
     }
 
     /// How time passes.
@@ -71,8 +65,7 @@ impl Clock {
             Reading::Ahead(by) => OffsetDateTime::now_utc() + by,
             Reading::Stopped(at) => at,
         };
-        now.replace_nanosecond(now.microsecond() * 1000)
-            .unwrap_or(now)
+        now.replace_nanosecond(now.microsecond() * 1000).unwrap_or(now)
     }
 
     /// Moves the clock forward.
@@ -119,13 +112,7 @@ mod tests {
 
     #[test]
     fn in_profile_instant_nothing_takes_time() {
-        assert_eq!(
-            Clock::new(Profile::Instant).lasts(Duration::from_secs(150)),
-            Duration::ZERO
-        );
-        assert_eq!(
-            Clock::new(Profile::Realistic).lasts(Duration::from_secs(150)),
-            Duration::from_secs(150)
-        );
+        assert_eq!(Clock::new(Profile::Instant).lasts(Duration::from_secs(150)), Duration::ZERO);
+        assert_eq!(Clock::new(Profile::Realistic).lasts(Duration::from_secs(150)), Duration::from_secs(150));
     }
 }

@@ -22,18 +22,13 @@ impl Ids {
 
     /// A UUID in its canonical form.
     pub fn uuid(&mut self) -> String {
-        uuid::Builder::from_random_bytes(self.0.random())
-            .into_uuid()
-            .hyphenated()
-            .to_string()
+        uuid::Builder::from_random_bytes(self.0.random()).into_uuid().hyphenated().to_string()
     }
 
     /// An access key: `SCW` and 17 characters out of `A-Z0-9`.
     pub fn access_key(&mut self) -> String {
         const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-        let tail: String = (0..17)
-            .map(|_| char::from(ALPHABET[self.0.random_range(0..ALPHABET.len())]))
-            .collect();
+        let tail: String = (0..17).map(|_| char::from(ALPHABET[self.0.random_range(0..ALPHABET.len())])).collect();
         format!("SCW{tail}")
     }
 

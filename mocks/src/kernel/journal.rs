@@ -91,45 +91,26 @@ const SNAPSHOT_AFTER: u64 = 16 << 20;
 
 impl Journal {
     /// Opens the directory, creating it if need be, and returns what it holds.
-    pub(super) fn open(
-        folder: &Path,
-        durability: Durability,
-    ) -> Result<(Self, Snapshot, Vec<Entry>), JournalError> {
+    pub(super) fn open(folder: &Path, durability: Durability) -> Result<(Self, Snapshot, Vec<Entry>), JournalError> {
         let io = |file: &Path| {
             let file = file.to_owned();
             move |source| JournalError::Io { file, source }
         };
         fs::create_dir_all(folder).map_err(io(folder))?;
         let lock_path = folder.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(io(&lock_path))?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(io(&lock_path))?;
         if FileExt::try_lock(&lock).is_err() {
             return Err(JournalError::InUse(folder.to_owned()));
         }
         let snapshot = newest_snapshot(folder)?;
         let path = folder.join(format!("journal-{}.log", snapshot.sequence));
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(io(&path))?;
+        let mut file =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(io(&path))?;
         let (entries, length) = read_entries(&path, &file)?;
         file.set_len(length).map_err(io(&path))?;
         file.seek(SeekFrom::End(0)).map_err(io(&path))?;
-        let journal = Self {
-            folder: folder.to_owned(),
-            file,
-            path,
-            length,
-            durability,
-            _lock: lock,
-        };
+        let journal = Self { folder: folder.to_owned(), file, path, length, durability, _lock: lock };
         Ok((journal, snapshot, entries))
     }
 
@@ -137,26 +118,17 @@ impl Journal {
     /// After an error nothing of it is in the file.
     pub(super) fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
         let line = seal(&serde_json::to_vec(entry)?);
-        let written = self
-            .file
-            .write_all(&line)
-            .and_then(|()| match self.durability {
-                Durability::Process => Ok(()),
-                Durability::Disk => self.file.sync_data(),
-            });
+        let written = self.file.write_all(&line).and_then(|()| match self.durability {
+            Durability::Process => Ok(()),
+            Durability::Disk => self.file.sync_data(),
+        });
         if let Err(source) = written {
             // A half-written line must not stay in front of the next one.
-            let undone = self
-                .file
-                .set_len(self.length)
-                .and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
+            let undone = self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
             if let Err(error) = undone {
                 tracing::error!(file = %self.path.display(), %error, "a half-written line could not be taken back");
             }
-            return Err(JournalError::Io {
-                file: self.path.clone(),
-                source,
-            });
+            return Err(JournalError::Io { file: self.path.clone(), source });
         }
         self.length += line.len() as u64;
         Ok(())
@@ -170,19 +142,9 @@ impl Journal {
     /// Writes a snapshot and starts a new journal behind it.
     pub(super) fn rotate(&mut self, snapshot: &Snapshot) -> Result<(), JournalError> {
         write_snapshot(&self.folder, snapshot)?;
-        let path = self
-            .folder
-            .join(format!("journal-{}.log", snapshot.sequence));
-        let open = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .read(true)
-            .write(true)
-            .open(&path);
-        self.file = open.map_err(|source| JournalError::Io {
-            file: path.clone(),
-            source,
-        })?;
+        let path = self.folder.join(format!("journal-{}.log", snapshot.sequence));
+        let open = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&path);
+        self.file = open.map_err(|source| JournalError::Io { file: path.clone(), source })?;
         let previous = std::mem::replace(&mut self.path, path);
         self.length = 0;
         // The snapshot holds all of it; a leftover is only disk space.
@@ -207,10 +169,7 @@ pub(super) fn write_snapshot(folder: &Path, snapshot: &Snapshot) -> Result<PathB
         file.persist(&path).map_err(|error| error.error)?;
         Ok(())
     };
-    write().map_err(|source| JournalError::Io {
-        file: path.clone(),
-        source,
-    })?;
+    write().map_err(|source| JournalError::Io { file: path.clone(), source })?;
     for (sequence, old) in snapshots(folder)? {
         if sequence < snapshot.sequence
             && let Err(error) = fs::remove_file(&old)
@@ -222,20 +181,12 @@ pub(super) fn write_snapshot(folder: &Path, snapshot: &Snapshot) -> Result<PathB
 }
 
 fn snapshots(folder: &Path) -> Result<Vec<(u64, PathBuf)>, JournalError> {
-    let failed = |source| JournalError::Io {
-        file: folder.to_owned(),
-        source,
-    };
+    let failed = |source| JournalError::Io { file: folder.to_owned(), source };
     let mut found = Vec::new();
     for file in fs::read_dir(folder).map_err(failed)? {
         let path = file.map_err(failed)?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        if let Some(number) = name
-            .strip_prefix("snapshot-")
-            .and_then(|rest| rest.strip_suffix(".json"))
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if let Some(number) = name.strip_prefix("snapshot-").and_then(|rest| rest.strip_suffix(".json"))
             && let Ok(sequence) = number.parse()
         {
             found.push((sequence, path));
@@ -249,24 +200,15 @@ fn newest_snapshot(folder: &Path) -> Result<Snapshot, JournalError> {
     let Some((_, path)) = snapshots(folder)?.pop() else {
         return Ok(Snapshot::default());
     };
-    let bytes = fs::read(&path).map_err(|source| JournalError::Io {
-        file: path.clone(),
-        source,
-    })?;
+    let bytes = fs::read(&path).map_err(|source| JournalError::Io { file: path.clone(), source })?;
     unseal(bytes.strip_suffix(b"\n").unwrap_or(&bytes))
         .and_then(|json| serde_json::from_slice(json).ok())
-        .ok_or(JournalError::Damaged {
-            file: path,
-            offset: 0,
-        })
+        .ok_or(JournalError::Damaged { file: path, offset: 0 })
 }
 
 /// All entries of a journal and the length of the part that is whole.
 fn read_entries(path: &Path, file: &File) -> Result<(Vec<Entry>, u64), JournalError> {
-    let io = |source| JournalError::Io {
-        file: path.to_owned(),
-        source,
-    };
+    let io = |source| JournalError::Io { file: path.to_owned(), source };
     let mut reader = BufReader::new(file);
     let (mut entries, mut offset, mut line) = (Vec::new(), 0, Vec::new());
     loop {
@@ -276,18 +218,12 @@ fn read_entries(path: &Path, file: &File) -> Result<(Vec<Entry>, u64), JournalEr
             return Ok((entries, offset));
         }
         let whole = line.strip_suffix(b"\n");
-        match whole
-            .and_then(unseal)
-            .and_then(|json| serde_json::from_slice(json).ok())
-        {
+        match whole.and_then(unseal).and_then(|json| serde_json::from_slice(json).ok()) {
             Some(entry) => entries.push(entry),
             // The end of the file without a line's end: the write was cut off.
             None if whole.is_none() => return Ok((entries, offset)),
             None => {
-                return Err(JournalError::Damaged {
-                    file: path.to_owned(),
-                    offset,
-                });
+                return Err(JournalError::Damaged { file: path.to_owned(), offset });
             }
         }
         offset += read as u64;
@@ -314,11 +250,7 @@ mod tests {
     fn entry(sequence: u64) -> Entry {
         Entry {
             sequence,
-            changes: vec![(
-                "vpc.vpc".into(),
-                format!("id-{sequence}"),
-                Some(Record::default()),
-            )],
+            changes: vec![("vpc.vpc".into(), format!("id-{sequence}"), Some(Record::default()))],
             events: vec![],
         }
     }
@@ -336,20 +268,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = three_entries(folder.path());
         let length = fs::metadata(&path).unwrap().len();
-        OpenOptions::new()
-            .write(true)
-            .open(&path)
-            .unwrap()
-            .set_len(length - 5)
-            .unwrap();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(length - 5).unwrap();
         let (mut journal, _, entries) = Journal::open(folder.path(), Durability::Process).unwrap();
-        assert_eq!(
-            entries
-                .iter()
-                .map(|entry| entry.sequence)
-                .collect::<Vec<_>>(),
-            [1, 2]
-        );
+        assert_eq!(entries.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [1, 2]);
         journal.append(&entry(3)).unwrap();
         drop(journal);
         let (_, _, entries) = Journal::open(folder.path(), Durability::Process).unwrap();
@@ -364,22 +285,15 @@ mod tests {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         fs::write(&path, bytes).unwrap();
-        let error = Journal::open(folder.path(), Durability::Process)
-            .err()
-            .unwrap();
-        assert!(
-            matches!(&error, JournalError::Damaged { file, offset } if *file == path && *offset > 0),
-            "{error}"
-        );
+        let error = Journal::open(folder.path(), Durability::Process).err().unwrap();
+        assert!(matches!(&error, JournalError::Damaged { file, offset } if *file == path && *offset > 0), "{error}");
     }
 
     #[test]
     fn two_clouds_cannot_share_a_directory() {
         let folder = tempfile::tempdir().unwrap();
         let _first = Journal::open(folder.path(), Durability::Process).unwrap();
-        let second = Journal::open(folder.path(), Durability::Process)
-            .err()
-            .unwrap();
+        let second = Journal::open(folder.path(), Durability::Process).err().unwrap();
         assert!(matches!(second, JournalError::InUse(_)));
     }
 }

@@ -6,19 +6,31 @@
 //! console, audit trail and metrics read.
 
 mod blob;
+mod call;
+mod catalogue;
 mod clock;
+mod cloud;
 mod event;
+mod field;
 mod id;
 mod journal;
+mod operate;
+mod page;
 mod record;
 mod refusal;
+mod resource;
 mod store;
 
 pub use blob::{BlobError, Blobs, Digest};
+pub use call::{Act, Answer, Call, Caller, Look, Making};
+pub use catalogue::Catalogue;
 pub use clock::{Clock, Profile, rfc3339};
+pub use cloud::{Authorize, Cloud, Within};
 pub use event::Event;
+pub use field::{Field, computed, optional, required};
 pub use id::{Ids, is_uuid};
 pub use journal::{Durability, JournalError};
 pub use record::{Passage, Record};
 pub use refusal::{ArgumentFault, Reason, Refusal};
+pub use resource::{Access, Operation, Product, Resource, Route, Scope, Shape, States, states};
 pub use store::{Options, Store, StoreError, Tables, Transaction};

@@ -36,10 +36,7 @@ impl Record {
             Ok(Value::Object(body)) => body,
             _ => Map::new(),
         };
-        Self {
-            body,
-            ..Self::default()
-        }
+        Self { body, ..Self::default() }
     }
 
     /// The body as a typed value.
@@ -52,9 +49,6 @@ impl Record {
 
     /// A text field of the body; empty when absent or not a text.
     pub fn text(&self, field: &str) -> &str {
-        self.body
-            .get(field)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.body.get(field).and_then(Value::as_str).unwrap_or_default()
     }
 }

@@ -44,11 +44,7 @@ pub struct ArgumentFault {
 impl ArgumentFault {
     /// A fault of this argument.
     pub fn new(argument: impl Into<String>, reason: Reason, help: impl Into<String>) -> Self {
-        Self {
-            argument: argument.into(),
-            reason,
-            help: help.into(),
-        }
+        Self { argument: argument.into(), reason, help: help.into() }
     }
 }
 
@@ -127,10 +123,7 @@ impl Refusal {
 
     /// A resource that is not there.
     pub fn not_found(resource: impl Into<String>, id: impl Into<String>) -> Self {
-        Self::NotFound {
-            resource: resource.into(),
-            id: id.into(),
-        }
+        Self::NotFound { resource: resource.into(), id: id.into() }
     }
 }
 
@@ -153,16 +146,12 @@ impl fmt::Display for Refusal {
             Self::DeniedAuthentication { reason } => {
                 write!(f, "authentication is denied ({reason})")
             }
-            Self::QuotaExceeded {
-                resource,
-                quota,
-                current,
-            } => write!(f, "quota of {resource} exceeded: {current} of {quota}"),
-            Self::TransientState {
-                resource,
-                id,
-                state,
-            } => write!(f, "{resource} {id} is in the transient state {state}"),
+            Self::QuotaExceeded { resource, quota, current } => {
+                write!(f, "quota of {resource} exceeded: {current} of {quota}")
+            }
+            Self::TransientState { resource, id, state } => {
+                write!(f, "{resource} {id} is in the transient state {state}")
+            }
             Self::Precondition { precondition, help } => write!(f, "{precondition}: {help}"),
             Self::Conflict(what) => f.write_str(what),
             Self::TooManyRequests(seconds) => write!(f, "too many requests, wait {seconds} s"),

@@ -53,15 +53,8 @@ impl Tables {
     }
 
     /// All records of a kind, in the order of their keys.
-    pub fn all<'a>(
-        &'a self,
-        kind: &str,
-    ) -> impl DoubleEndedIterator<Item = (&'a str, &'a Arc<Record>)> + use<'a> {
-        self.kinds
-            .get(kind)
-            .into_iter()
-            .flatten()
-            .map(|(key, record)| (key.as_str(), record))
+    pub fn all<'a>(&'a self, kind: &str) -> impl DoubleEndedIterator<Item = (&'a str, &'a Arc<Record>)> + use<'a> {
+        self.kinds.get(kind).into_iter().flatten().map(|(key, record)| (key.as_str(), record))
     }
 
     /// The records of a kind whose key starts with `prefix`, in order, beginning after `after`
@@ -86,10 +79,7 @@ impl Tables {
 
     /// How many records of a kind this project has.
     pub fn count(&self, kind: &str, project: &str) -> u64 {
-        self.counts
-            .get(&(kind.to_owned(), project.to_owned()))
-            .copied()
-            .unwrap_or(0)
+        self.counts.get(&(kind.to_owned(), project.to_owned())).copied().unwrap_or(0)
     }
 
     fn set(&mut self, kind: &str, key: &str, record: Option<Arc<Record>>) -> Option<Arc<Record>> {
@@ -103,8 +93,7 @@ impl Tables {
         };
         if let Some(old) = &old {
             if let Some(next) = &old.next {
-                self.due
-                    .remove(&(next.due, kind.to_owned(), key.to_owned()));
+                self.due.remove(&(next.due, kind.to_owned(), key.to_owned()));
             }
             self.tally(kind, old, false);
         }
@@ -122,15 +111,8 @@ impl Tables {
         if project.is_empty() {
             return;
         }
-        let count = self
-            .counts
-            .entry((kind.to_owned(), project.to_owned()))
-            .or_default();
-        *count = if more {
-            *count + 1
-        } else {
-            count.saturating_sub(1)
-        };
+        let count = self.counts.entry((kind.to_owned(), project.to_owned())).or_default();
+        *count = if more { *count + 1 } else { count.saturating_sub(1) };
     }
 }
 
@@ -165,11 +147,7 @@ impl Store {
                 let durability = options.durability.unwrap_or(Durability::Process);
                 let (mut journal, snapshot, entries) = Journal::open(folder, durability)?;
                 if snapshot.sequence == 0 && entries.is_empty() {
-                    journal.rotate(&Snapshot {
-                        sequence: 0,
-                        seed,
-                        records: Vec::new(),
-                    })?;
+                    journal.rotate(&Snapshot { sequence: 0, seed, records: Vec::new() })?;
                 } else {
                     seed = options.seed.unwrap_or(snapshot.seed);
                 }
@@ -189,11 +167,7 @@ impl Store {
         };
         Ok(Self {
             tables: RwLock::new(tables),
-            writer: Mutex::new(Writer {
-                journal,
-                sequence,
-                seed,
-            }),
+            writer: Mutex::new(Writer { journal, sequence, seed }),
             clock,
             committed: watch::channel(sequence).0,
             events: RwLock::new(events),
@@ -245,11 +219,7 @@ impl Store {
             Ok(result) if undo.is_empty() => Ok(result),
             Ok(result) => {
                 if let Some(journal) = &mut writer.journal {
-                    let entry = Entry {
-                        sequence,
-                        changes: changes(&tables, &undo),
-                        events: events.clone(),
-                    };
+                    let entry = Entry { sequence, changes: changes(&tables, &undo), events: events.clone() };
                     if let Err(error) = journal.append(&entry) {
                         take_back(&mut tables, undo);
                         return Err(error.into());
@@ -277,15 +247,12 @@ impl Store {
     ) -> Result<(), JournalError> {
         loop {
             let now = self.clock.now();
-            let Some((_, kind, key)) =
-                self.read(|tables| tables.due.first().filter(|(due, ..)| *due <= now).cloned())
+            let Some((_, kind, key)) = self.read(|tables| tables.due.first().filter(|(due, ..)| *due <= now).cloned())
             else {
                 return Ok(());
             };
             self.write::<(), JournalError>(|transaction| {
-                let passage = transaction
-                    .get(&kind, &key)
-                    .and_then(|record| record.next.clone());
+                let passage = transaction.get(&kind, &key).and_then(|record| record.next.clone());
                 if let Some(passage) = passage {
                     arrive(transaction, &kind, &key, passage);
                 }
@@ -297,11 +264,7 @@ impl Store {
     /// How long until the next scheduled passage, if there is one and the clock will bring it.
     pub fn next_due(&self) -> Option<Duration> {
         let due = self.read(|tables| tables.due.first().map(|(due, ..)| *due))?;
-        Some(
-            (due - self.clock.now())
-                .try_into()
-                .unwrap_or(Duration::ZERO),
-        )
+        Some((due - self.clock.now()).try_into().unwrap_or(Duration::ZERO))
     }
 
     /// Tells the number of the last transaction, and of every one that follows.
@@ -311,12 +274,7 @@ impl Store {
 
     /// The last events, oldest first, from this transaction number on.
     pub fn events_since(&self, sequence: u64) -> Vec<Event> {
-        self.events
-            .read()
-            .iter()
-            .filter(|event| event.sequence >= sequence)
-            .cloned()
-            .collect()
+        self.events.read().iter().filter(|event| event.sequence >= sequence).cloned().collect()
     }
 
     /// Writes the cloud as it is now into another state directory.
@@ -334,17 +292,11 @@ impl Store {
             .kinds
             .iter()
             .flat_map(|(kind, table)| {
-                table
-                    .iter()
-                    .map(|(key, record)| (kind.clone(), key.clone(), Record::clone(record)))
+                table.iter().map(|(key, record)| (kind.clone(), key.clone(), Record::clone(record)))
             })
             .collect();
         records.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-        Snapshot {
-            sequence: writer.sequence,
-            seed: writer.seed,
-            records,
-        }
+        Snapshot { sequence: writer.sequence, seed: writer.seed, records }
     }
 
     /// A journal that cannot be rotated goes on growing: nothing is lost, so nobody is refused.
@@ -381,13 +333,7 @@ fn changes(tables: &Tables, undo: &Undo) -> Vec<(String, String, Option<Record>)
     let touched: BTreeSet<_> = undo.iter().map(|(kind, key, _)| (kind, key)).collect();
     touched
         .into_iter()
-        .map(|(kind, key)| {
-            (
-                kind.clone(),
-                key.clone(),
-                tables.get(kind, key).map(|record| Record::clone(record)),
-            )
-        })
+        .map(|(kind, key)| (kind.clone(), key.clone(), tables.get(kind, key).map(|record| Record::clone(record))))
         .collect()
 }
 
@@ -422,8 +368,7 @@ impl Transaction<'_> {
     /// Removes a record. Removing what is not there does nothing.
     pub fn remove(&mut self, kind: &str, key: &str) {
         if let Some(before) = self.tables.set(kind, key, None) {
-            self.undo
-                .push((kind.to_owned(), key.to_owned(), Some(before)));
+            self.undo.push((kind.to_owned(), key.to_owned(), Some(before)));
         }
     }
 
@@ -463,22 +408,14 @@ mod tests {
     use crate::kernel::Profile;
 
     fn store(folder: Option<&std::path::Path>) -> Store {
-        let options = Options {
-            folder: folder.map(Into::into),
-            durability: None,
-            seed: Some(7),
-        };
+        let options = Options { folder: folder.map(Into::into), durability: None, seed: Some(7) };
         Store::open(&options, Clock::new(Profile::Instant)).unwrap()
     }
 
     fn put(store: &Store, key: &str) {
         store
             .write::<(), JournalError>(|tx| {
-                tx.put(
-                    "vpc.vpc",
-                    key,
-                    Record::of(&json!({"project_id": "p", "key": key})),
-                );
+                tx.put("vpc.vpc", key, Record::of(&json!({"project_id": "p", "key": key})));
                 Ok(())
             })
             .unwrap();
@@ -496,18 +433,11 @@ mod tests {
         });
         assert!(refused.is_err());
         assert_eq!(
-            store.read(|tables| tables
-                .all("vpc.vpc")
-                .map(|(key, _)| key.to_owned())
-                .collect::<Vec<_>>()),
+            store.read(|tables| tables.all("vpc.vpc").map(|(key, _)| key.to_owned()).collect::<Vec<_>>()),
             ["a"]
         );
         assert_eq!(
-            store
-                .read(|tables| tables
-                    .get("vpc.vpc", "a")
-                    .map(|record| record.text("key").to_owned()))
-                .unwrap(),
+            store.read(|tables| tables.get("vpc.vpc", "a").map(|record| record.text("key").to_owned())).unwrap(),
             "a"
         );
         assert_eq!(store.read(|tables| tables.count("vpc.vpc", "p")), 1);
@@ -519,16 +449,11 @@ mod tests {
         let first = store(Some(folder.path()));
         put(&first, "a");
         put(&first, "b");
-        first
-            .write::<(), JournalError>(|tx| Ok(tx.remove("vpc.vpc", "a")))
-            .unwrap();
+        first.write::<(), JournalError>(|tx| Ok(tx.remove("vpc.vpc", "a"))).unwrap();
         drop(first);
         let second = store(Some(folder.path()));
         assert_eq!(
-            second.read(|tables| tables
-                .all("vpc.vpc")
-                .map(|(key, _)| key.to_owned())
-                .collect::<Vec<_>>()),
+            second.read(|tables| tables.all("vpc.vpc").map(|(key, _)| key.to_owned()).collect::<Vec<_>>()),
             ["b"]
         );
     }
@@ -552,12 +477,7 @@ mod tests {
             put(&store, key);
         }
         let keys = |after| {
-            store.read(|tables| {
-                tables
-                    .under("vpc.vpc", "a/", after)
-                    .map(|(key, _)| key.to_owned())
-                    .collect::<Vec<_>>()
-            })
+            store.read(|tables| tables.under("vpc.vpc", "a/", after).map(|(key, _)| key.to_owned()).collect::<Vec<_>>())
         };
         assert_eq!(keys(None), ["a/1", "a/2", "a/3"]);
         assert_eq!(keys(Some("a/1")), ["a/2", "a/3"]);

@@ -1,0 +1,48 @@
+//! Who asks: `X-Auth-Token` holds the secret key of an API key.
+
+use http::HeaderMap;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::kernel::{Caller, Digest, Record, Refusal, Store};
+
+/// The kind of the records that lead from a secret key's digest to its API key.
+pub const SECRET_KIND: &str = "iam.secret_key";
+
+/// What a secret key is looked up by: never the key itself.
+pub fn secret_key_digest(secret_key: &str) -> String {
+    Digest::of(secret_key.as_bytes()).as_str().to_owned()
+}
+
+pub(super) fn authenticate(store: &Store, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    let token = headers.get("x-auth-token").ok_or(Refusal::DeniedAuthentication { reason: "invalid_argument" })?;
+    let token = token.to_str().map_err(|_| Refusal::DeniedAuthentication { reason: "invalid_argument" })?;
+    let now = store.clock().now();
+    store.read(|tables| {
+        let pointer = tables.get(SECRET_KIND, &secret_key_digest(token));
+        let access_key = pointer.map(|pointer| pointer.text("access_key")).unwrap_or_default();
+        let key = tables.get("iam.api_key", access_key).ok_or(Refusal::DeniedAuthentication { reason: "not_found" })?;
+        if has_expired(key, now) {
+            return Err(Refusal::DeniedAuthentication { reason: "expired" });
+        }
+        Ok(caller(key))
+    })
+}
+
+/// Whether an API key's time is over.
+pub(crate) fn has_expired(key: &Record, now: OffsetDateTime) -> bool {
+    OffsetDateTime::parse(key.text("expires_at"), &Rfc3339).is_ok_and(|expires| expires <= now)
+}
+
+/// Who an API key speaks for.
+pub(crate) fn caller(key: &Record) -> Caller {
+    let principal = ["user", "application"]
+        .into_iter()
+        .find_map(|kind| Some((kind.to_owned(), key.body.get(&format!("{kind}_id"))?.as_str()?.to_owned())))
+        .unwrap_or_default();
+    Caller {
+        principal,
+        organization_id: key.hidden.get("organization_id").and_then(|id| id.as_str()).unwrap_or_default().to_owned(),
+        default_project_id: key.text("default_project_id").to_owned(),
+        access_key: key.text("access_key").to_owned(),
+    }
+}

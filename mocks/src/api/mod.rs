@@ -1,0 +1,151 @@
+//! HTTP and Scaleway's JSON: who asks, for which route, what the answer looks like.
+//!
+//! It knows no product: routes come from the catalogue, behaviour from the kernel.
+
+mod auth;
+mod error;
+mod router;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::{Map, Value};
+
+pub use auth::{SECRET_KIND, secret_key_digest};
+pub use error::render;
+
+use crate::kernel::{Answer, Call, Cloud, Operation, Reason, Refusal};
+use router::{Matched, Router};
+
+/// The largest body the API takes, in bytes.
+pub const BODY_LIMIT: usize = 2 << 20;
+
+/// The regions there are.
+pub const REGIONS: [&str; 4] = ["fr-par", "nl-ams", "pl-waw", "it-mil"];
+
+/// The zones there are.
+pub const ZONES: [&str; 10] = [
+    "fr-par-1", "fr-par-2", "fr-par-3", "nl-ams-1", "nl-ams-2", "nl-ams-3", "pl-waw-1", "pl-waw-2", "pl-waw-3",
+    "it-mil-1",
+];
+
+/// Scaleway's JSON API over a cloud.
+pub struct Api {
+    cloud: Arc<Cloud>,
+    router: Router,
+}
+
+/// What else is to be known of an answer than the client sees.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The route's path with its parameters' names; empty when there is none.
+    pub route: &'static str,
+    /// The resource's kind; empty when there is none.
+    pub kind: &'static str,
+    /// The answer tells of a state that the client has to ask for again.
+    pub not_ready: bool,
+    /// There is no such route in the local cloud.
+    pub unknown_route: bool,
+}
+
+impl Api {
+    /// The API of this cloud.
+    ///
+    /// # Errors
+    /// Two routes that cannot be told apart.
+    pub fn new(cloud: Arc<Cloud>) -> Result<Self, String> {
+        let router = Router::new(cloud.catalogue())?;
+        Ok(Self { cloud, router })
+    }
+
+    /// Answers a request; the [`Outcome`] is in the answer's extensions.
+    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        let mut outcome = Outcome::default();
+        let answer = self.answer(request, &mut outcome).await;
+        let (status, body) = match answer {
+            Ok(Answer::Ok(body)) => (StatusCode::OK, Some(body)),
+            Ok(Answer::NoContent) => (StatusCode::NO_CONTENT, None),
+            Err(refusal) => {
+                if let Refusal::Internal(why) = &refusal {
+                    tracing::error!(why, "the local cloud failed");
+                }
+                let mut response = error::render(&refusal);
+                response.extensions_mut().insert(outcome);
+                return response;
+            }
+        };
+        let bytes = body.map_or_else(Vec::new, |body| serde_json::to_vec(&body).unwrap_or_default());
+        let mut response = error::respond(status, bytes);
+        response.extensions_mut().insert(outcome);
+        response
+    }
+
+    async fn answer(&self, request: Request<Body>, outcome: &mut Outcome) -> Result<Answer, Refusal> {
+        let (head, body) = request.into_parts();
+        let Some(matched) = self.router.find(self.cloud.catalogue(), &head.method, head.uri.path())? else {
+            outcome.unknown_route = true;
+            return Err(Refusal::NotImplemented { route: format!("{} {}", head.method, head.uri.path()) });
+        };
+        outcome.route = matched.route.path;
+        outcome.kind = matched.resource.kind;
+        let caller = auth::authenticate(self.cloud.store(), &head.headers)?;
+        check_locality(&matched)?;
+        let body = read_body(&head.method, &head.headers, body).await?;
+        let query = form_pairs(head.uri.query().unwrap_or_default());
+        let call = Call { caller, params: matched.params, query, body };
+        let answer = self.cloud.answer(matched.resource, &matched.route, &call)?;
+        if let (Operation::Get, Answer::Ok(body)) = (matched.route.operation, &answer) {
+            outcome.not_ready = matched.resource.is_transient(body);
+        }
+        Ok(answer)
+    }
+}
+
+fn check_locality(matched: &Matched<'_>) -> Result<(), Refusal> {
+    for (name, value) in &matched.params {
+        let known: &[&str] = match name.as_str() {
+            "region" => &REGIONS,
+            "zone" => &ZONES,
+            _ => continue,
+        };
+        if !known.contains(&value.as_str()) {
+            return Err(Refusal::argument(name, Reason::Constraint, format!("must be one of {}", known.join(", "))));
+        }
+    }
+    Ok(())
+}
+
+/// The JSON object of a body. An empty body is an empty object.
+async fn read_body(method: &Method, headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, Refusal> {
+    if method == Method::GET {
+        return Ok(Map::new());
+    }
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > BODY_LIMIT) {
+        return Err(Refusal::BodyTooLarge(BODY_LIMIT));
+    }
+    let bytes = match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            return Err(Refusal::BodyTooLarge(BODY_LIMIT));
+        }
+        Err(error) => {
+            return Err(Refusal::MalformedBody(format!("the body ended early: {error}")));
+        }
+    };
+    if bytes.is_empty() {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(Value::Null) => Ok(Map::new()),
+        Ok(_) => Err(Refusal::MalformedBody("the body must be a JSON object".into())),
+        Err(error) => Err(Refusal::MalformedBody(error.to_string())),
+    }
+}
+
+fn form_pairs(query: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}

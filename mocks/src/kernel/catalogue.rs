@@ -1,0 +1,167 @@
+//! All declared resources, and what follows from knowing them all.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{Call, Product, Record, Refusal, Resource, Scope, Tables};
+
+/// All products and their resources.
+pub struct Catalogue {
+    products: Vec<Product>,
+    /// Kind to product and resource.
+    kinds: HashMap<&'static str, (usize, usize)>,
+    /// Kind to the kinds and fields that hold it.
+    held_by: HashMap<&'static str, Vec<(&'static str, &'static str)>>,
+    /// Kind to the kinds that belong to it.
+    owns: HashMap<&'static str, Vec<&'static str>>,
+}
+
+impl Catalogue {
+    /// The catalogue of these products.
+    ///
+    /// # Errors
+    /// What is wrong with the declarations: a kind declared twice, a reference or a parent that
+    /// is not declared, a route without permission sets.
+    pub fn new(products: Vec<Product>) -> Result<Self, String> {
+        let mut kinds = HashMap::new();
+        for (p, product) in products.iter().enumerate() {
+            for (r, resource) in product.resources.iter().enumerate() {
+                if kinds.insert(resource.kind, (p, r)).is_some() {
+                    return Err(format!("{} is declared twice", resource.kind));
+                }
+                if resource.permissions.1.is_empty() {
+                    return Err(format!("{} declares no permission sets", resource.kind));
+                }
+            }
+        }
+        let mut catalogue = Self { products, kinds, held_by: HashMap::new(), owns: HashMap::new() };
+        let (mut held_by, mut owns): (HashMap<_, Vec<_>>, HashMap<_, Vec<_>>) = Default::default();
+        for resource in catalogue.resources() {
+            for field in &resource.fields {
+                if let Some(reference) = &field.refers {
+                    if catalogue.get(reference.kind).is_none() {
+                        return Err(format!("{} refers to {}, which is not declared", resource.kind, reference.kind));
+                    }
+                    if reference.holds {
+                        held_by.entry(reference.kind).or_default().push((resource.kind, field.name));
+                    }
+                }
+            }
+            if let Some(parent) = resource.parent {
+                if catalogue.get(parent).is_none() {
+                    return Err(format!("{} is under {parent}, which is not declared", resource.kind));
+                }
+                owns.entry(parent).or_default().push(resource.kind);
+            }
+        }
+        (catalogue.held_by, catalogue.owns) = (held_by, owns);
+        Ok(catalogue)
+    }
+
+    /// The products.
+    pub fn products(&self) -> &[Product] {
+        &self.products
+    }
+
+    /// All resources.
+    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
+        self.products.iter().flat_map(|product| &product.resources)
+    }
+
+    /// The resource of this kind.
+    pub fn get(&self, kind: &str) -> Option<&Resource> {
+        self.kinds.get(kind).map(|&(p, r)| &self.products[p].resources[r])
+    }
+
+    /// The kinds and fields that forbid deleting what they name.
+    pub(super) fn held_by(&self, kind: &str) -> &[(&'static str, &'static str)] {
+        self.held_by.get(kind).map_or(&[], Vec::as_slice)
+    }
+
+    /// The kinds that go with a resource of this kind.
+    pub(super) fn owns(&self, kind: &str) -> &[&'static str] {
+        self.owns.get(kind).map_or(&[], Vec::as_slice)
+    }
+
+    /// The record of this kind and key, if it is in the request's region and the caller's organisation.
+    ///
+    /// # Errors
+    /// Not found, in the words of the resource.
+    pub fn find<'t>(&self, tables: &'t Tables, kind: &str, key: &str, call: &Call) -> Result<&'t Arc<Record>, Refusal> {
+        let called = self.get(kind).map_or(kind, |resource| resource.called);
+        let missing = || Refusal::not_found(called, key.rsplit('/').next().unwrap_or(key));
+        let record = tables.get(kind, key).ok_or_else(missing)?;
+        if self.is_visible(tables, kind, key, record, call) { Ok(record) } else { Err(missing()) }
+    }
+
+    /// Whether a record is in the request's region and zone and the caller's organisation.
+    pub(super) fn is_visible(&self, tables: &Tables, kind: &str, key: &str, record: &Record, call: &Call) -> bool {
+        let (owner, at) = self.owner(tables, kind, key, record);
+        let same = |field: &str, value: Option<&str>| match (at.body.get(field).and_then(|it| it.as_str()), value) {
+            (Some(there), Some(asked)) => there == asked,
+            _ => true,
+        };
+        owner.is_none_or(|owner| owner == call.caller.organization_id)
+            && same("region", call.param("region"))
+            && same("zone", call.param("zone"))
+    }
+
+    /// The organisation a record belongs to, and the record that says so: its own or an ancestor's.
+    fn owner<'t>(
+        &self,
+        tables: &'t Tables,
+        kind: &str,
+        key: &str,
+        record: &'t Record,
+    ) -> (Option<&'t str>, &'t Record) {
+        if let Some(organization) = record.body.get("organization_id").or(record.hidden.get("organization_id")) {
+            return (organization.as_str(), record);
+        }
+        let parent = self.get(kind).and_then(|resource| resource.parent);
+        let parent_key = self.parent_key(kind, key, record);
+        match parent.zip(parent_key.as_deref()).and_then(|(kind, key)| Some((kind, key, tables.get(kind, key)?))) {
+            Some((parent, parent_key, parent_record)) => self.owner(tables, parent, parent_key, parent_record),
+            None => (None, record),
+        }
+    }
+
+    /// The project a record belongs to: its own or an ancestor's.
+    pub fn project_of(&self, tables: &Tables, kind: &str, key: &str, record: &Record) -> Option<String> {
+        if let Some(project) = record.body.get("project_id").or(record.hidden.get("project_id")) {
+            return project.as_str().map(str::to_owned);
+        }
+        let parent = self.get(kind)?.parent?;
+        let parent_key = self.parent_key(kind, key, record)?;
+        self.project_of(tables, parent, &parent_key, tables.get(parent, &parent_key)?)
+    }
+
+    /// The key of the resource that this one belongs to.
+    fn parent_key(&self, kind: &str, key: &str, record: &Record) -> Option<String> {
+        let resource = self.get(kind)?;
+        let parent = self.get(resource.parent?)?;
+        if resource.scope == Scope::Parent && resource.identified {
+            return Some(record.text(&format!("{}_id", parent.called)).to_owned());
+        }
+        Some(key.rsplit_once('/').map_or(key, |(parent, _)| parent).to_owned())
+    }
+
+    /// The state of a record whose kind has states.
+    pub fn state_of<'r>(&self, kind: &str, record: &'r Record) -> Option<&'r str> {
+        let states = self.get(kind)?.states.as_ref()?;
+        record.body.get(states.field)?.as_str()
+    }
+
+    /// Refuses what needs a settled resource while it is on its way between two states.
+    ///
+    /// # Errors
+    /// In a transient state.
+    pub fn refuse_in_passage(&self, kind: &str, key: &str, record: &Record) -> Result<(), Refusal> {
+        match (self.state_of(kind, record), &record.next) {
+            (Some(state), Some(_)) => Err(Refusal::TransientState {
+                resource: self.get(kind).map_or(kind, |resource| resource.called).to_owned(),
+                id: key.to_owned(),
+                state: state.to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The cloud: a store, a catalogue, and the one way from a request to an answer.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{
+    Access, Act, Answer, Call, Caller, Catalogue, Look, Operation, Refusal, Resource, Route, Store, Tables, operate,
+};
+
+/// What a permission is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Within<'a> {
+    /// The resources of this project.
+    Project(&'a str),
+    /// What belongs to the organisation as a whole.
+    Organization,
+}
+
+/// Says whether a caller holds one of these permission sets there.
+pub type Authorize = fn(&Tables, &Caller, &mut dyn Iterator<Item = &'static str>, Within<'_>) -> bool;
+
+/// The cloud's control plane, without HTTP.
+pub struct Cloud {
+    store: Arc<Store>,
+    catalogue: Catalogue,
+    authorize: Authorize,
+}
+
+impl Cloud {
+    /// A cloud of these products over this store.
+    pub fn new(store: Arc<Store>, catalogue: Catalogue, authorize: Authorize) -> Self {
+        Self { store, catalogue, authorize }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The declared resources.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// Answers a request for a route of a resource.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn answer(&self, resource: &Resource, route: &Route, call: &Call) -> Result<Answer, Refusal> {
+        let catalogue = &self.catalogue;
+        if route.operation.access() == Access::Read {
+            return self.store.read(|tables| {
+                let look = Look { tables, catalogue, call, resource };
+                let visible = |project: &str| self.may(tables, resource, Access::Read, call, Within::Project(project));
+                match route.operation {
+                    Operation::List => operate::list(&look, visible),
+                    _ => {
+                        self.permit(tables, resource, Access::Read, call)?;
+                        if let Operation::Look(run) = route.operation { run(&look) } else { operate::get(&look) }
+                    }
+                }
+                .map(Answer::Ok)
+            });
+        }
+        // What an item was when it was deleted is part of the answer; otherwise the answer shows
+        // the item as it is once everything that takes no time has happened.
+        let (answer, key) = self.store.write(|tx| {
+            self.permit(tx.tables(), resource, Access::Write, call)?;
+            let mut act = Act { tx, catalogue, call, resource };
+            Ok::<_, Refusal>(match route.operation {
+                Operation::Create => (None, operate::create(&mut act)?),
+                Operation::Update => (None, operate::update(&mut act)?),
+                Operation::Replace => (None, operate::replace(&mut act)?),
+                Operation::Act(run) => (Some(run(&mut act)?), String::new()),
+                _ => (Some(operate::delete(&mut act)?), String::new()),
+            })
+        })?;
+        self.settle()?;
+        Ok(answer.unwrap_or_else(|| self.shown(resource, &key)))
+    }
+
+    /// Brings every passage whose time has come to its end.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn settle(&self) -> Result<(), Refusal> {
+        let call = Call {
+            caller: Caller {
+                principal: ("system".into(), String::new()),
+                organization_id: String::new(),
+                default_project_id: String::new(),
+                access_key: String::new(),
+            },
+            params: Vec::new(),
+            query: Vec::new(),
+            body: serde_json::Map::new(),
+        };
+        Ok(self
+            .store
+            .settle(|tx, kind, key, passage| operate::arrive(tx, &self.catalogue, kind, key, passage, &call))?)
+    }
+
+    fn shown(&self, resource: &Resource, key: &str) -> Answer {
+        self.store.read(|tables| match tables.get(resource.kind, key) {
+            Some(record) => Answer::record(record),
+            None => Answer::Ok(Value::Null),
+        })
+    }
+
+    /// Whether the caller may do this to what the request names, or would make.
+    fn permit(&self, tables: &Tables, resource: &Resource, access: Access, call: &Call) -> Result<(), Refusal> {
+        let project = self.project(tables, resource, call);
+        let within = project.as_deref().map_or(Within::Organization, Within::Project);
+        if self.may(tables, resource, access, call, within) {
+            return Ok(());
+        }
+        let action = if access == Access::Read { "read" } else { "write" };
+        Err(Refusal::PermissionsDenied { resource: resource.called.to_owned(), action: action.to_owned() })
+    }
+
+    fn may(&self, tables: &Tables, resource: &Resource, access: Access, call: &Call, within: Within<'_>) -> bool {
+        (self.authorize)(tables, &call.caller, &mut resource.allowed_by(access), within)
+    }
+
+    /// The project of what the request names: the item, its parent, or the project it asks for.
+    fn project(&self, tables: &Tables, resource: &Resource, call: &Call) -> Option<String> {
+        let ids = call.ids();
+        let kinds = std::iter::successors(Some(resource), |resource| self.catalogue.get(resource.parent()?));
+        for kind in kinds {
+            for length in (1..=ids.len()).rev() {
+                let key = ids[..length].join("/");
+                if let Some(record) = tables.get(kind.kind, &key) {
+                    return self.catalogue.project_of(tables, kind.kind, &key, record);
+                }
+            }
+        }
+        resource.is_of_project().then(|| call.project().to_owned())
+    }
+}

@@ -1,0 +1,470 @@
+//! Resource types as plain declared values.
+//!
+//! One declaration gives routes, validation, defaults, pages, filters,
+//! references, states, permissions, quota, events, documentation and tests.
+//! Behaviour that does not fit is a named function beside the table
+//! ([`Resource::act`], [`Resource::look`], [`Resource::made`]), never a new word.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Act, Answer, Call, Field, Look, Making, Record, Refusal};
+
+/// A product: a folder of `services/`.
+pub struct Product {
+    /// The name in paths and tables, such as `rdb`.
+    pub name: &'static str,
+    /// What people call it.
+    pub title: &'static str,
+    /// Its resource types.
+    pub resources: Vec<Resource>,
+}
+
+/// The four shapes of Scaleway's API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Many, each with an identifier of its own: `…/vpcs/{vpc_id}`.
+    Collection,
+    /// Many under a parent, told apart by a field of theirs: `…/databases/{name}`.
+    Named(&'static str),
+    /// One per parent: `…/settings`.
+    Singleton,
+    /// A list that is replaced whole, one per parent: `PUT …/acls {rules: […]}`.
+    WholeList(&'static str),
+}
+
+/// Whose a resource is, and which of the fields `organization_id`, `project_id`, `region` and
+/// `zone` its answers carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// A project's.
+    Project,
+    /// The organisation's.
+    Organization,
+    /// Its parent's.
+    Parent,
+}
+
+/// The states a resource passes through.
+#[derive(Clone)]
+pub struct States {
+    pub(super) field: &'static str,
+    pub(super) creating: (&'static str, Duration, &'static str),
+    pub(super) deleting: Option<(&'static str, Duration)>,
+    pub(super) transient: Vec<&'static str>,
+}
+
+/// States told in the field `status`: after creation through `through` for `lasts` to `settled`.
+pub fn states(through: &'static str, lasts: Duration, settled: &'static str) -> States {
+    let transient = if through == settled { vec![] } else { vec![through] };
+    States { field: "status", creating: (through, lasts, settled), deleting: None, transient }
+}
+
+impl States {
+    /// The state is told in another field.
+    #[must_use]
+    pub fn told_in(mut self, field: &'static str) -> Self {
+        self.field = field;
+        self
+    }
+
+    /// Deletion passes through this state for this long.
+    #[must_use]
+    pub fn deleting(mut self, through: &'static str, lasts: Duration) -> Self {
+        self.deleting = Some((through, lasts));
+        self.transient.push(through);
+        self
+    }
+
+    /// Further states that it only passes through.
+    #[must_use]
+    pub fn passing(mut self, states: &[&'static str]) -> Self {
+        self.transient.extend(states);
+        self
+    }
+
+    /// Whether a resource in this state is on its way to another one.
+    pub(super) fn is_settled(&self, state: &str) -> bool {
+        state == self.creating.2
+    }
+}
+
+/// Read or write: which of a resource's permission sets a route needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Changes nothing.
+    Read,
+    /// Changes something.
+    Write,
+}
+
+/// What a route does.
+#[derive(Clone, Copy)]
+pub enum Operation {
+    /// POST on the collection.
+    Create,
+    /// GET on the item.
+    Get,
+    /// GET on the collection.
+    List,
+    /// PATCH on the item.
+    Update,
+    /// DELETE on the item.
+    Delete,
+    /// PUT on a whole list or a singleton.
+    Replace,
+    /// A function that changes something.
+    Act(fn(&mut Act<'_, '_>) -> Result<Answer, Refusal>),
+    /// A function that only looks.
+    Look(fn(&Look<'_>) -> Result<Value, Refusal>),
+}
+
+impl Operation {
+    /// Whether it changes something.
+    pub fn access(self) -> Access {
+        match self {
+            Self::Get | Self::List | Self::Look(_) => Access::Read,
+            _ => Access::Write,
+        }
+    }
+}
+
+/// A route of a resource.
+#[derive(Clone, Copy)]
+pub struct Route {
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The path, parameters in braces.
+    pub path: &'static str,
+    /// What it does.
+    pub operation: Operation,
+}
+
+/// A resource type.
+pub struct Resource {
+    /// The product and the name, such as `rdb.instance`; unique.
+    pub kind: &'static str,
+    /// The name in error bodies, such as `instance`.
+    pub called: &'static str,
+    pub(super) item: &'static str,
+    pub(super) collection: &'static str,
+    pub(super) shape: Shape,
+    pub(super) scope: Scope,
+    pub(super) parent: Option<&'static str>,
+    pub(super) fields: Vec<Field>,
+    pub(super) states: Option<States>,
+    pub(super) listed: &'static str,
+    pub(super) filters: &'static [&'static str],
+    pub(super) order: &'static [&'static str],
+    /// Permission sets that allow reading, then writing.
+    pub(super) permissions: (&'static [&'static str], &'static [&'static str]),
+    pub(super) quota: Option<u64>,
+    pub(super) unique: Option<&'static str>,
+    pub(super) routes: Vec<Route>,
+    pub(super) without: &'static [&'static str],
+    pub(super) made: Option<fn(&mut Making<'_, '_>) -> Result<(), Refusal>>,
+    pub(super) updated: Option<fn(&mut Making<'_, '_>) -> Result<(), Refusal>>,
+    pub(super) settled: Option<fn(&mut Making<'_, '_>) -> Result<(), Refusal>>,
+    pub(super) deleted: Option<fn(&mut Act<'_, '_>, &str) -> Result<(), Refusal>>,
+    pub(super) listed_if: Option<fn(&Record, &Call) -> bool>,
+    pub(super) identified: bool,
+    pub(super) timed: bool,
+}
+
+impl Resource {
+    /// A resource type, `kind` being the product and the name: `vpc.private_network`.
+    pub fn new(kind: &'static str) -> Self {
+        Self {
+            kind,
+            called: kind.split_once('.').map_or(kind, |(_, name)| name),
+            item: "",
+            collection: "",
+            shape: Shape::Collection,
+            scope: Scope::Project,
+            parent: None,
+            fields: Vec::new(),
+            states: None,
+            listed: "",
+            filters: &[],
+            order: &["created_at"],
+            permissions: (&[], &[]),
+            quota: None,
+            unique: None,
+            routes: Vec::new(),
+            without: &[],
+            made: None,
+            updated: None,
+            settled: None,
+            deleted: None,
+            listed_if: None,
+            identified: true,
+            timed: true,
+        }
+    }
+
+    /// The path of one of them: `…/vpcs/{vpc_id}`. For singletons and whole lists, the path itself.
+    #[must_use]
+    pub fn at(mut self, path: &'static str) -> Self {
+        self.item = path;
+        self.collection = path.rsplit_once('/').map_or(path, |(collection, _)| collection);
+        self.listed = self.collection.rsplit('/').next().unwrap_or_default();
+        self
+    }
+
+    /// The name in error bodies, where it is not the kind's.
+    #[must_use]
+    pub fn called(mut self, name: &'static str) -> Self {
+        self.called = name;
+        self
+    }
+
+    /// The key of the list in answers, where it is not the path's last word.
+    #[must_use]
+    pub fn listed_as(mut self, key: &'static str) -> Self {
+        self.listed = key;
+        self
+    }
+
+    /// Told apart by this field, under the parent.
+    #[must_use]
+    pub fn named_by(mut self, field: &'static str) -> Self {
+        self.shape = Shape::Named(field);
+        self.scope = Scope::Parent;
+        (self.identified, self.timed) = (false, false);
+        self.order = &["name"];
+        self
+    }
+
+    /// One per parent.
+    #[must_use]
+    pub fn singleton(mut self) -> Self {
+        self.shape = Shape::Singleton;
+        self.scope = Scope::Parent;
+        (self.identified, self.timed) = (false, false);
+        self
+    }
+
+    /// A list under this key that is replaced whole, one per parent.
+    #[must_use]
+    pub fn whole_list(mut self, key: &'static str) -> Self {
+        self.shape = Shape::WholeList(key);
+        self.scope = Scope::Parent;
+        self.listed = key;
+        (self.identified, self.timed) = (false, false);
+        self
+    }
+
+    /// Belongs to a resource of this kind, the one named by the path's last parameter before its
+    /// own: goes with it, and is only there while it is.
+    #[must_use]
+    pub fn under(mut self, parent: &'static str) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    /// The organisation's, not a project's.
+    #[must_use]
+    pub fn of_organization(mut self) -> Self {
+        self.scope = Scope::Organization;
+        self
+    }
+
+    /// Carries no fields of its owner: whose it is follows from its parent.
+    #[must_use]
+    pub fn of_parent(mut self) -> Self {
+        self.scope = Scope::Parent;
+        self
+    }
+
+    /// Its fields.
+    #[must_use]
+    pub fn fields(mut self, fields: impl IntoIterator<Item = Field>) -> Self {
+        self.fields = fields.into_iter().collect();
+        self
+    }
+
+    /// Its states.
+    #[must_use]
+    pub fn states(mut self, states: States) -> Self {
+        self.states = Some(states);
+        self
+    }
+
+    /// The query parameters that filter its list: `tags` asks for all of the tags given, `name`
+    /// for a part of the name, others for the same value.
+    #[must_use]
+    pub fn filters(mut self, filters: &'static [&'static str]) -> Self {
+        self.filters = filters;
+        self
+    }
+
+    /// The fields its list can be ordered by; the first one is the default.
+    #[must_use]
+    pub fn order(mut self, fields: &'static [&'static str]) -> Self {
+        self.order = fields;
+        self
+    }
+
+    /// The permission sets that allow reading it, and those that allow writing (and reading) it.
+    #[must_use]
+    pub fn permissions(mut self, read: &'static [&'static str], write: &'static [&'static str]) -> Self {
+        self.permissions = (read, write);
+        self
+    }
+
+    /// How many a project may have.
+    #[must_use]
+    pub fn quota(mut self, most: u64) -> Self {
+        self.quota = Some(most);
+        self
+    }
+
+    /// No two of a project (or organisation) may have the same value of this field.
+    #[must_use]
+    pub fn unique(mut self, field: &'static str) -> Self {
+        self.unique = Some(field);
+        self
+    }
+
+    /// Some of the usual routes do not exist: methods of the item, or `LIST`, or `POST`.
+    #[must_use]
+    pub fn without(mut self, routes: &'static [&'static str]) -> Self {
+        self.without = routes;
+        self
+    }
+
+    /// Another route, or one in the place of a usual one, that changes something.
+    #[must_use]
+    pub fn act(
+        mut self,
+        method: &'static str,
+        path: &'static str,
+        run: fn(&mut Act<'_, '_>) -> Result<Answer, Refusal>,
+    ) -> Self {
+        self.routes.push(Route { method, path, operation: Operation::Act(run) });
+        self
+    }
+
+    /// Another route, or one in the place of a usual one, that only looks.
+    #[must_use]
+    pub fn look(mut self, path: &'static str, run: fn(&Look<'_>) -> Result<Value, Refusal>) -> Self {
+        self.routes.push(Route { method: "GET", path, operation: Operation::Look(run) });
+        self
+    }
+
+    /// Answers say when it was made and last updated, though it has no identifier of its own.
+    #[must_use]
+    pub fn timed(mut self) -> Self {
+        self.timed = true;
+        self
+    }
+
+    /// Lists show only those for which this holds.
+    #[must_use]
+    pub fn listed_if(mut self, shown: fn(&Record, &Call) -> bool) -> Self {
+        self.listed_if = Some(shown);
+        self
+    }
+
+    /// What else happens when one is made, before it is written.
+    #[must_use]
+    pub fn made(mut self, run: fn(&mut Making<'_, '_>) -> Result<(), Refusal>) -> Self {
+        self.made = Some(run);
+        self
+    }
+
+    /// What else happens when one is updated, before it is written.
+    #[must_use]
+    pub fn updated(mut self, run: fn(&mut Making<'_, '_>) -> Result<(), Refusal>) -> Self {
+        self.updated = Some(run);
+        self
+    }
+
+    /// What else happens when one reaches its settled state.
+    #[must_use]
+    pub fn settled(mut self, run: fn(&mut Making<'_, '_>) -> Result<(), Refusal>) -> Self {
+        self.settled = Some(run);
+        self
+    }
+
+    /// What else happens, or forbids it, when one is to be deleted; gets its key.
+    #[must_use]
+    pub fn deleted(mut self, run: fn(&mut Act<'_, '_>, &str) -> Result<(), Refusal>) -> Self {
+        self.deleted = Some(run);
+        self
+    }
+
+    /// Its shape.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Its fields, in the order they were declared.
+    pub fn declared_fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The kind it belongs to.
+    pub fn parent(&self) -> Option<&'static str> {
+        self.parent
+    }
+
+    /// Whether it belongs to a project, by itself or through what it is under.
+    pub(super) fn is_of_project(&self) -> bool {
+        self.scope == Scope::Project
+    }
+
+    /// Whether a client that reads this state has to ask again.
+    pub fn is_transient(&self, body: &Value) -> bool {
+        self.states.as_ref().is_some_and(|states| {
+            let state = body.get(states.field).and_then(Value::as_str);
+            state.is_some_and(|state| states.transient.contains(&state))
+        })
+    }
+
+    /// The permission sets that allow this access.
+    pub fn allowed_by(&self, access: Access) -> impl Iterator<Item = &'static str> + use<> {
+        let (read, write) = self.permissions;
+        let reading = access == Access::Read;
+        let everything: &[&str] = match (self.scope, reading) {
+            (Scope::Organization, _) => &[],
+            (_, true) => &["AllProductsReadOnly", "AllProductsFullAccess"],
+            (_, false) => &["AllProductsFullAccess"],
+        };
+        let read: &[&str] = if reading { read } else { &[] };
+        read.iter().chain(write).chain(everything).copied()
+    }
+
+    /// All routes: the usual ones of its shape, those of its own in their place.
+    pub fn all_routes(&self) -> Vec<Route> {
+        let route = |method, path, operation| Route { method, path, operation };
+        let (item, collection) = (self.item, self.collection);
+        let usual = match self.shape {
+            Shape::Collection | Shape::Named(_) => vec![
+                ("POST", route("POST", collection, Operation::Create)),
+                ("LIST", route("GET", collection, Operation::List)),
+                ("GET", route("GET", item, Operation::Get)),
+                ("PATCH", route("PATCH", item, Operation::Update)),
+                ("DELETE", route("DELETE", item, Operation::Delete)),
+            ],
+            Shape::Singleton => vec![
+                ("GET", route("GET", item, Operation::Get)),
+                ("PATCH", route("PATCH", item, Operation::Update)),
+                ("PUT", route("PUT", item, Operation::Replace)),
+            ],
+            Shape::WholeList(_) => {
+                vec![("GET", route("GET", item, Operation::List)), ("PUT", route("PUT", item, Operation::Replace))]
+            }
+        };
+        let own =
+            |usual: &Route| self.routes.iter().any(|route| route.method == usual.method && route.path == usual.path);
+        let mut routes: Vec<Route> = usual
+            .into_iter()
+            .filter(|(name, route)| !self.without.contains(name) && !own(route))
+            .map(|(_, route)| route)
+            .collect();
+        routes.extend(&self.routes);
+        routes
+    }
+}

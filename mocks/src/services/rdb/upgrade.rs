@@ -1,0 +1,61 @@
+//! Upgrade: what PATCH cannot change, one thing a request (recorded: the new
+//! value is in the answer, the state is `initializing`).
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::catalog;
+use crate::kernel::{Act, Answer, Reason, Record, Refusal};
+
+pub(super) fn upgrade(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
+    let key = act.call.param("instance_id").unwrap_or_default().to_owned();
+    let mut record = Record::clone(&*act.find_settled("rdb.instance", &key)?);
+    let body = &act.call.body;
+    if body.get("major_upgrade_workflow").is_some_and(|workflow| !workflow.is_null()) {
+        return Err(Refusal::NotImplemented {
+            route: "POST instances/{id}/upgrade with major_upgrade_workflow".into(),
+        });
+    }
+    if let Some(node_type) = act.call.text("node_type") {
+        if !catalog::node_types().contains(&node_type) {
+            return Err(Refusal::argument(
+                "node_type",
+                Reason::Constraint,
+                format!("must be one of {}", catalog::node_types().join(", ")),
+            ));
+        }
+        record.body.insert("node_type".into(), node_type.into());
+        if record.body["volume"]["class"] == "lssd" {
+            record.body.insert("volume".into(), catalog::volume(node_type, "lssd", 0));
+        }
+    } else if let Some(volume_type) = act.call.text("volume_type").filter(|kind| !kind.starts_with("unknown_")) {
+        if !catalog::volume_types().contains(&volume_type) {
+            return Err(Refusal::argument(
+                "volume_type",
+                Reason::Constraint,
+                format!("must be one of {}", catalog::volume_types().join(", ")),
+            ));
+        }
+        let size = record.body["volume"]["size"].as_u64().unwrap_or(0);
+        let volume = catalog::volume(record.text("node_type"), volume_type, size);
+        record.body.insert("volume".into(), volume);
+    } else if let Some(size) = body.get("volume_size").and_then(Value::as_u64) {
+        let now = record.body["volume"]["size"].as_u64().unwrap_or(0);
+        if record.body["volume"]["class"] == "lssd" || size < now {
+            let help = format!("a block volume can only grow; it has {now} bytes now");
+            return Err(Refusal::argument("volume_size", Reason::Constraint, help));
+        }
+        record.body.entry("volume").and_modify(|volume| volume["size"] = json!(size));
+    } else if body.get("enable_ha") == Some(&json!(true)) {
+        record.body.insert("is_ha_cluster".into(), json!(true));
+    } else if body.get("enable_encryption") == Some(&json!(true)) {
+        record.body.insert("encryption".into(), json!({"enabled": true}));
+    } else {
+        let help = "name one of node_type, volume_type, volume_size, enable_ha and enable_encryption";
+        return Err(Refusal::argument("upgrade_target", Reason::Required, help));
+    }
+    act.pass_through("rdb.instance", &mut record, "initializing", Duration::from_secs(240));
+    let answer = act.change("rdb.instance", &key, record, "upgrade");
+    Ok(Answer::record(&answer))
+}
