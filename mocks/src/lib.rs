@@ -1,6 +1,13 @@
 //! stackproof-cloud: a local Scaleway cloud that unmodified clients cannot tell
 //! from the real API.
+//!
+//! A request comes through a door ([`gateway`], [`listener`]) to the [`front`],
+//! which asks the faults and then a service: the JSON [`api`], or [`object`]
+//! storage. The [`kernel`] decides by the tables of [`services`] and writes.
 
 pub mod api;
+pub mod control;
+pub mod front;
 pub mod kernel;
+pub mod listener;
 pub mod services;

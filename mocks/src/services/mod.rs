@@ -7,7 +7,10 @@ pub mod iam;
 mod ipam;
 mod rdb;
 mod secret;
+mod seed;
 mod vpc;
+
+pub use seed::{Organization, seed};
 
 use crate::kernel::Product;
 

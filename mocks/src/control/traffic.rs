@@ -1,0 +1,136 @@
+//! What the cloud has been asked, and what it cost.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::api::Outcome;
+
+/// How many requests are remembered one by one.
+const KEPT: usize = 2_000;
+
+/// What the cloud was asked since it began to count.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Requests answered.
+    pub requests: u64,
+    /// Seconds of wall-clock time in which at least one request was being answered.
+    pub busy_seconds: f64,
+    /// Answers that told of a state the client has to ask for again.
+    pub not_ready: u64,
+    /// Requests for routes the local cloud does not have (501).
+    pub unknown_routes: u64,
+    /// Answers with a status of 500 or more, faults not counted.
+    pub server_errors: u64,
+    /// Answers that faults gave or lost.
+    pub faulted: u64,
+    /// The longest time an answer took, in seconds.
+    pub slowest_seconds: f64,
+    /// Answers by status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// The routes that were asked for and do not exist.
+    pub missing: BTreeMap<String, u64>,
+}
+
+/// One request, as the log shows it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Seen {
+    /// The method.
+    pub method: String,
+    /// The host name and the path, with the query. Presigned signatures are left out.
+    pub target: String,
+    /// The answer's status.
+    pub status: u16,
+    /// How long the answer took, in microseconds.
+    pub microseconds: u64,
+}
+
+/// Counts requests.
+#[derive(Default)]
+pub struct Traffic(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    totals: Totals,
+    log: VecDeque<Seen>,
+    under_way: u64,
+    busy_since: Option<Instant>,
+}
+
+/// A request under way.
+pub(crate) struct UnderWay(Instant);
+
+impl Traffic {
+    /// A request begins.
+    pub(crate) fn begin(&self) -> UnderWay {
+        let now = Instant::now();
+        let mut state = self.0.lock();
+        state.under_way += 1;
+        state.busy_since.get_or_insert(now);
+        UnderWay(now)
+    }
+
+    /// A request has been answered.
+    pub(crate) fn end(
+        &self,
+        begun: &UnderWay,
+        method: &str,
+        target: String,
+        status: u16,
+        outcome: &Outcome,
+        faulted: bool,
+    ) {
+        let took = begun.0.elapsed();
+        let mut state = self.0.lock();
+        state.under_way = state.under_way.saturating_sub(1);
+        if state.under_way == 0
+            && let Some(since) = state.busy_since.take()
+        {
+            state.totals.busy_seconds += since.elapsed().as_secs_f64();
+        }
+        let totals = &mut state.totals;
+        totals.requests += 1;
+        totals.not_ready += u64::from(outcome.not_ready);
+        totals.faulted += u64::from(faulted);
+        totals.slowest_seconds = totals.slowest_seconds.max(took.as_secs_f64());
+        *totals.statuses.entry(status).or_default() += 1;
+        if outcome.unknown_route {
+            totals.unknown_routes += 1;
+            *totals.missing.entry(format!("{method} {target}")).or_default() += 1;
+        } else if status >= 500 && !faulted {
+            totals.server_errors += 1;
+        }
+        state.log.push_back(Seen { method: method.to_owned(), target, status, microseconds: micros(took) });
+        if state.log.len() > KEPT {
+            state.log.pop_front();
+        }
+    }
+
+    /// The counts so far.
+    pub fn totals(&self) -> Totals {
+        self.0.lock().totals.clone()
+    }
+
+    /// The last requests, oldest first.
+    pub fn log(&self) -> Vec<Seen> {
+        self.0.lock().log.iter().cloned().collect()
+    }
+
+    /// Begins to count anew.
+    pub fn reset(&self) {
+        let mut state = self.0.lock();
+        state.totals = Totals::default();
+        state.log.clear();
+        if state.under_way > 0 {
+            state.busy_since = Some(Instant::now());
+        }
+    }
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,126 @@
+//! One request, from the door to the answer: fault, service, count.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::body::Body;
+use futures::future::BoxFuture;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use serde_json::Value;
+
+use crate::{
+    api::{Api, Outcome},
+    control::{Faults, Traffic, Verdict},
+    kernel::Cloud,
+};
+
+/// Put into an answer's extensions when the caller is not to hear it: whoever holds the connection
+/// closes it instead of sending the answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Unheard;
+
+/// Whoever answers the requests of a service.
+pub type Answering = Arc<dyn Fn(Request<Body>) -> BoxFuture<'static, Response<Body>> + Send + Sync>;
+
+/// Which of the cloud's services a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// The JSON API.
+    Api,
+    /// Object Storage.
+    ObjectStorage,
+}
+
+/// Everything behind the doors.
+pub struct Front {
+    cloud: Arc<Cloud>,
+    api: Api,
+    object: Answering,
+    faults: Faults,
+    traffic: Traffic,
+}
+
+impl Front {
+    /// The front of a cloud.
+    ///
+    /// # Errors
+    /// Two routes that cannot be told apart.
+    pub fn new(cloud: Arc<Cloud>, object: Answering) -> Result<Self, String> {
+        let api = Api::new(Arc::clone(&cloud))?;
+        Ok(Self { cloud, api, object, faults: Faults::default(), traffic: Traffic::default() })
+    }
+
+    /// The cloud.
+    pub fn cloud(&self) -> &Arc<Cloud> {
+        &self.cloud
+    }
+
+    /// The faults in force.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// What has been asked.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Answers a request that came through a door.
+    pub async fn answer(&self, door: Door, request: Request<Body>) -> Response<Body> {
+        let begun = self.traffic.begin();
+        let method = request.method().to_string();
+        let target = target(&request);
+        let verdict = self.faults.judge(&method, &target);
+        let faulted = verdict.is_some();
+        let mut response = match verdict {
+            Some(Verdict::Answer { status, headers, body }) => scripted(status, &headers, &body),
+            Some(Verdict::Delay { milliseconds }) => {
+                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                self.serve(door, request).await
+            }
+            Some(Verdict::LoseAnswer {}) => {
+                let mut response = self.serve(door, request).await;
+                response.extensions_mut().insert(Unheard);
+                response
+            }
+            None => self.serve(door, request).await,
+        };
+        let outcome = response.extensions_mut().remove::<Outcome>().unwrap_or_default();
+        let shown = target.split_once("X-Amz-Signature=").map_or(target.as_str(), |(before, _)| before).to_owned();
+        self.traffic.end(&begun, &method, shown, response.status().as_u16(), &outcome, faulted);
+        response
+    }
+
+    async fn serve(&self, door: Door, request: Request<Body>) -> Response<Body> {
+        match door {
+            Door::Api => self.api.handle(request).await,
+            Door::ObjectStorage => (self.object)(request).await,
+        }
+    }
+}
+
+/// The path and query of a request; for a bucket's own host name, the bucket comes first.
+fn target(request: &Request<Body>) -> String {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    match host.split_once(".s3.") {
+        Some((bucket, _)) => format!("/{bucket}{path}"),
+        None => path.to_owned(),
+    }
+}
+
+fn scripted(status: u16, headers: &std::collections::BTreeMap<String, String>, body: &Value) -> Response<Body> {
+    let body = match body {
+        Value::Null => Vec::new(),
+        Value::String(text) => text.clone().into_bytes(),
+        other => other.to_string().into_bytes(),
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::from_str(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}

@@ -1,0 +1,72 @@
+//! What Object Storage asks of IAM.
+
+use std::sync::Arc;
+
+use crate::{
+    api::{caller, has_expired},
+    kernel::{Store, Within},
+    object::{Identity, Key, Permission, Principal},
+    services::iam::authorize,
+};
+
+/// Identity over the IAM records of a store.
+pub struct IamIdentity {
+    store: Arc<Store>,
+}
+
+impl IamIdentity {
+    /// Looks into this store.
+    pub fn new(store: Arc<Store>) -> Self {
+        Self { store }
+    }
+}
+
+impl Identity for IamIdentity {
+    fn access_key(&self, access_key: &str) -> Option<Key> {
+        let now = self.store.clock().now();
+        let record = self.store.read(|tables| tables.get("iam.api_key", access_key).cloned())?;
+        if has_expired(&record, now) {
+            return None;
+        }
+        let who = caller(&record);
+        let id = who.principal.1;
+        Some(Key {
+            secret_key: record.hidden.get("secret_key")?.as_str()?.to_owned(),
+            principal: if who.principal.0 == "user" { Principal::User(id) } else { Principal::Application(id) },
+            organization_id: who.organization_id,
+            default_project_id: who.default_project_id,
+        })
+    }
+
+    fn may(&self, key: &Key, project_id: &str, permission: Permission) -> bool {
+        let (kind, id) = match &key.principal {
+            Principal::User(id) => ("user", id),
+            Principal::Application(id) => ("application", id),
+        };
+        let caller = crate::kernel::Caller {
+            principal: (kind.to_owned(), id.clone()),
+            organization_id: key.organization_id.clone(),
+            default_project_id: key.default_project_id.clone(),
+            access_key: String::new(),
+        };
+        let sets = permission_sets(permission);
+        self.store.read(|tables| authorize(tables, &caller, &mut sets.iter().copied(), Within::Project(project_id)))
+    }
+}
+
+/// The permission sets that allow this (Scaleway documentation, IAM permission sets of Object Storage).
+fn permission_sets(permission: Permission) -> &'static [&'static str] {
+    match permission {
+        Permission::BucketsRead => {
+            &["ObjectStorageBucketsRead", "ObjectStorageReadOnly", "ObjectStorageFullAccess", "AllProductsReadOnly", "AllProductsFullAccess"]
+        }
+        Permission::BucketsWrite => &["ObjectStorageBucketsWrite", "ObjectStorageFullAccess", "AllProductsFullAccess"],
+        Permission::BucketsDelete => &["ObjectStorageBucketsDelete", "ObjectStorageFullAccess", "AllProductsFullAccess"],
+        Permission::ObjectsRead => {
+            &["ObjectStorageObjectsRead", "ObjectStorageReadOnly", "ObjectStorageFullAccess", "AllProductsReadOnly", "AllProductsFullAccess"]
+        }
+        Permission::ObjectsWrite => &["ObjectStorageObjectsWrite", "ObjectStorageFullAccess", "AllProductsFullAccess"],
+        Permission::ObjectsDelete => &["ObjectStorageObjectsDelete", "ObjectStorageFullAccess", "AllProductsFullAccess"],
+        Permission::BucketPolicy => &["ObjectStorageBucketPolicyFullAccess", "ObjectStorageFullAccess", "AllProductsFullAccess"],
+    }
+}
