@@ -35,12 +35,7 @@ pub struct Failure {
 impl Failure {
     /// A failure with this exit code; add the rest with [`Self::because`] and [`Self::next`].
     pub fn new(exit: Exit, what: impl Into<String>) -> Self {
-        Self {
-            exit,
-            what: what.into(),
-            meaning: String::new(),
-            next: String::new(),
-        }
+        Self { exit, what: what.into(), meaning: String::new(), next: String::new() }
     }
 
     /// A missing or broken tool (exit 4).

@@ -5,6 +5,7 @@
 //! the target's stack is deployed by Pulumi, probes look at it from outside,
 //! and what they saw is folded into the report.
 
+pub mod acceptance;
 pub mod failure;
 
 pub use failure::{Exit, Failure};
