@@ -134,6 +134,17 @@ impl Catalogue {
         self.project_of(tables, parent, &parent_key, tables.get(parent, &parent_key)?)
     }
 
+    /// Whether resources of this type belong to projects, by themselves or through their parents.
+    pub(super) fn is_in_project(&self, resource: &Resource) -> bool {
+        match resource.scope {
+            Scope::Project => true,
+            Scope::Organization => false,
+            Scope::Parent => {
+                resource.parent.and_then(|parent| self.get(parent)).is_some_and(|parent| self.is_in_project(parent))
+            }
+        }
+    }
+
     /// The key of the resource that this one belongs to.
     fn parent_key(&self, kind: &str, key: &str, record: &Record) -> Option<String> {
         let resource = self.get(kind)?;

@@ -52,9 +52,11 @@ impl Cloud {
         if route.operation.access() == Access::Read {
             return self.store.read(|tables| {
                 let look = Look { tables, catalogue, call, resource };
-                let visible = |project: &str| self.may(tables, resource, Access::Read, call, Within::Project(project));
                 match route.operation {
-                    Operation::List => operate::list(&look, visible),
+                    Operation::List => {
+                        let readable = self.readable_projects(tables, resource, call)?;
+                        operate::list(&look, |project| readable.contains(&project))
+                    }
                     _ => {
                         self.permit(tables, resource, Access::Read, call)?;
                         if let Operation::Look(run) = route.operation { run(&look) } else { operate::get(&look) }
@@ -101,6 +103,27 @@ impl Cloud {
             .settle(|tx, kind, key, passage| operate::arrive(tx, &self.catalogue, kind, key, passage, &call))?)
     }
 
+    /// The projects of which the caller may list this; refused if there is none. What belongs to the
+    /// organisation as a whole is listed whole or not at all.
+    fn readable_projects<'t>(
+        &self,
+        tables: &'t Tables,
+        resource: &Resource,
+        call: &Call,
+    ) -> Result<Vec<&'t str>, Refusal> {
+        if !self.catalogue.is_in_project(resource) {
+            return self.permit(tables, resource, Access::Read, call).map(|()| Vec::new());
+        }
+        let projects = tables.all("account.project").map(|(id, _)| id);
+        let readable: Vec<&str> = projects
+            .filter(|project| self.may(tables, resource, Access::Read, call, Within::Project(project)))
+            .collect();
+        if readable.is_empty() {
+            return Err(denied(resource, Access::Read));
+        }
+        Ok(readable)
+    }
+
     fn shown(&self, resource: &Resource, key: &str) -> Answer {
         self.store.read(|tables| match tables.get(resource.kind, key) {
             Some(record) => Answer::record(record),
@@ -115,8 +138,7 @@ impl Cloud {
         if self.may(tables, resource, access, call, within) {
             return Ok(());
         }
-        let action = if access == Access::Read { "read" } else { "write" };
-        Err(Refusal::PermissionsDenied { resource: resource.called.to_owned(), action: action.to_owned() })
+        Err(denied(resource, access))
     }
 
     fn may(&self, tables: &Tables, resource: &Resource, access: Access, call: &Call, within: Within<'_>) -> bool {
@@ -137,4 +159,9 @@ impl Cloud {
         }
         resource.is_of_project().then(|| call.project().to_owned())
     }
+}
+
+fn denied(resource: &Resource, access: Access) -> Refusal {
+    let action = if access == Access::Read { "read" } else { "write" };
+    Refusal::PermissionsDenied { resource: resource.called.to_owned(), action: action.to_owned() }
 }

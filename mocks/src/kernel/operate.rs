@@ -320,18 +320,20 @@ fn enter(tx: &mut Transaction<'_>, record: &mut Record, states: &States) {
 fn own(act: &mut Act<'_, '_>, record: &mut Record) -> Result<(), Refusal> {
     let call = act.call;
     let caller = &call.caller;
+    let called = act.resource.called;
+    let denied = || Refusal::PermissionsDenied { resource: called.to_owned(), action: "write".into() };
     match act.resource.scope {
         Scope::Parent => return Ok(()),
         Scope::Organization => {
             if call.text("organization_id").is_some_and(|asked| asked != caller.organization_id) {
-                return Err(denied(act.resource));
+                return Err(denied());
             }
         }
         Scope::Project => {
             let project = call.project();
             let known = act.tx.get("account.project", project);
             if known.is_none_or(|project| project.text("organization_id") != caller.organization_id) {
-                return Err(denied(act.resource));
+                return Err(denied());
             }
             record.body.insert("project_id".into(), project.into());
         }
@@ -343,11 +345,6 @@ fn own(act: &mut Act<'_, '_>, record: &mut Record) -> Result<(), Refusal> {
         }
     }
     Ok(())
-}
-
-/// The refusal of a caller who may not write this resource.
-pub(super) fn denied(resource: &Resource) -> Refusal {
-    Refusal::PermissionsDenied { resource: resource.called.to_owned(), action: "write".into() }
 }
 
 fn check_references(act: &Act<'_, '_>, input: &Map<String, Value>) -> Result<(), Refusal> {
