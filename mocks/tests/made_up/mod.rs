@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use stackproof_cloud::kernel::{Answer, Product, Record, Resource, optional, required, states};
 
-pub const KETTLES: &str = "/tea/v1/regions/fr-par/kettles";
+pub(crate) const KETTLES: &str = "/tea/v1/regions/fr-par/kettles";
 
-pub fn product() -> Product {
+pub(crate) fn product() -> Product {
     Product { name: "tea", title: "Tea", resources: vec![kettle(), cup()] }
 }
 

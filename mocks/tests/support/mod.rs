@@ -1,6 +1,6 @@
 //! A cloud without listeners: requests go straight to the API's door.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
 use std::sync::Arc;
 

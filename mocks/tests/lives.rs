@@ -1,0 +1,232 @@
+//! One generic life for every declared resource type, each a test of its own:
+//! made, read, listed, paged, misused, changed, deleted.
+//!
+//! A new resource type needs one line in [`minimal`].
+
+mod support;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::{Value, json};
+use stackproof_cloud::{
+    kernel::{Resource, Shape},
+    services,
+};
+use support::{Answer, Fixture};
+
+/// Deleting these leaves something that is still answered; it only disappears from lists.
+const SOFTLY_DELETED: [&str; 2] = ["secret.secret", "secret.version"];
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let kinds: Vec<&'static str> = services::products()
+        .iter()
+        .flat_map(|product| product.resources.iter().map(|resource| resource.kind))
+        .collect();
+    let trials = kinds.into_iter().map(|kind| {
+        Trial::test(format!("life_of::{kind}"), move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(live(kind))
+        })
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit();
+}
+
+/// The least a request has to say to make one, and the identifiers in the path that leads to it.
+async fn minimal(kind: &str, cloud: &Fixture) -> Result<(Vec<String>, Value), Failed> {
+    let database = json!({"name": "d", "engine": "PostgreSQL-16", "node_type": "db-dev-s"});
+    let instance = async || cloud.make("/rdb/v1/regions/fr-par/instances", database.clone()).await;
+    let application = async || cloud.make("/iam/v1alpha1/applications", json!({"name": "parent"})).await;
+    Ok(match kind {
+        "account.project" => (vec![], json!({"name": "staging"})),
+        "iam.user" => (vec![], json!({"member": {"email": "dev@example.com"}})),
+        "iam.application" | "iam.group" | "secret.secret" => (vec![], json!({"name": "n"})),
+        "iam.api_key" => (vec![], json!({"application_id": application().await})),
+        "iam.policy" => (vec![], json!({"name": "p", "application_id": application().await})),
+        "iam.rule" => {
+            let policy = json!({"name": "p", "application_id": application().await});
+            let policy = cloud.make("/iam/v1alpha1/policies", policy).await;
+            let rule = json!({"permission_set_names": ["VPCReadOnly"], "project_ids": [cloud.organization.id]});
+            (vec![], json!({"policy_id": policy, "rules": [rule]}))
+        }
+        "ipam.ip" => {
+            let network = cloud.make("/vpc/v2/regions/fr-par/private-networks", json!({})).await;
+            (vec![], json!({"source": {"private_network_id": network}}))
+        }
+        "rdb.instance" => (vec![], database),
+        "rdb.database" => (vec![instance().await], json!({"name": "orders"})),
+        "rdb.user" => (vec![instance().await], json!({"name": "app", "password": "Str0ng-enough!"})),
+        "rdb.privilege" => {
+            let instance = instance().await;
+            let user = json!({"name": "app", "password": "Str0ng-enough!"});
+            cloud.make(&format!("/rdb/v1/regions/fr-par/instances/{instance}/users"), user).await;
+            (vec![instance], json!({"database_name": "rdb", "user_name": "app", "permission": "readonly"}))
+        }
+        "rdb.acl" => (vec![instance().await], json!({"rules": [{"ip": "192.0.2.1/32"}]})),
+        "secret.version" => {
+            let secret = cloud.make("/secret-manager/v1beta1/regions/fr-par/secrets", json!({"name": "s"})).await;
+            (vec![secret], json!({"data": "b25l"}))
+        }
+        "vpc.vpc" | "vpc.private_network" => (vec![], json!({})),
+        other => return Err(format!("mocks/tests/lives.rs does not know what a minimal {other} is").into()),
+    })
+}
+
+async fn live(kind: &'static str) -> Result<(), Failed> {
+    let cloud = Fixture::new();
+    let (parents, body) = minimal(kind, &cloud).await?;
+    let resource = cloud.cloud.catalogue().get(kind).ok_or("not declared")?;
+    let life = Life { cloud: &cloud, resource, parents };
+    match resource.shape() {
+        Shape::WholeList(key) => life.of_a_whole_list(key, body).await,
+        _ if life.route("POST").is_some() => life.of_an_item(body).await,
+        // Set by PUT on the collection, like privileges.
+        _ => life.of_an_upsert(body).await,
+    }
+}
+
+struct Life<'a> {
+    cloud: &'a Fixture,
+    resource: &'a Resource,
+    parents: Vec<String>,
+}
+
+impl Life<'_> {
+    /// The path of a usual route, its parameters filled in as far as the parents go.
+    fn route(&self, method: &str) -> Option<String> {
+        let collection = matches!(method, "POST" | "LIST" | "PUT");
+        let wanted = if method == "LIST" { "GET" } else { method };
+        let routes = self.resource.all_routes();
+        let params = |path: &str| path.split('/').filter(|part| part.starts_with('{') && *part != "{region}").count();
+        let depth = self.parents.len() + usize::from(!collection);
+        let found = routes.iter().find(|route| route.method == wanted && params(route.path) == depth)?;
+        let mut parents = self.parents.iter();
+        let path: Vec<String> = found
+            .path
+            .split('/')
+            .map(|part| match part {
+                "{region}" => "fr-par".to_owned(),
+                part if part.starts_with('{') => parents.next().cloned().unwrap_or_else(|| "{}".to_owned()),
+                part => part.to_owned(),
+            })
+            .collect();
+        Some(path.join("/"))
+    }
+
+    async fn of_an_item(&self, body: Value) -> Result<(), Failed> {
+        let create = self.route("POST").ok_or("no POST")?;
+        let made = self.expect("POST", &create, body.clone(), 200).await?;
+        let id = self.id_of(&made.body)?;
+        let item = |method: &str| self.route(method).map(|path| path.replace("{}", &id));
+        let list = self.route("LIST").ok_or("no list")?;
+        self.check_listed(&list, &id, true).await?;
+        if let Some(path) = item("GET") {
+            let read = self.expect("GET", &path, Value::Null, 200).await?;
+            let shown = |body: &Value| body.as_object().map(|body| body.keys().cloned().collect::<Vec<_>>());
+            check(shown(&read.body) == shown(&made.body), "GET shows other fields than POST did")?;
+            if path.contains("/fr-par/") {
+                self.expect("GET", &path.replace("fr-par", "nl-ams"), Value::Null, 404).await?;
+            }
+            let stranger = services::Organization::from_seed(77);
+            services::seed(self.cloud.cloud.store(), &stranger)?;
+            let theirs = self.cloud.send_raw("GET", &path, &stranger.secret_key, vec![]).await;
+            check(matches!(theirs.status, 403 | 404), "another organisation may read it")?;
+        }
+        for missing in self.resource.declared_fields().iter().filter(|field| field.describe().ends_with("required")) {
+            let mut body = body.clone();
+            body.as_object_mut().ok_or("no object")?.remove(missing.name());
+            let refused = self.expect("POST", &create, body, 400).await?;
+            check(support::faulty(&refused).contains(&missing.name().to_owned()), "the missing field is not named")?;
+        }
+        if let Some(path) = item("PATCH") {
+            self.expect("PATCH", &path, json!({}), 200).await?;
+        }
+        for (method, path) in
+            ["GET", "PATCH", "DELETE"].into_iter().filter_map(|method| Some((method, self.route(method)?)))
+        {
+            let unknown = path.replace("{}", "00000000-0000-4000-8000-000000000000");
+            let answer = self.expect(method, &unknown, json!({}), 404).await?;
+            check(answer.body["type"] == "not_found", "an unknown one is not 'not_found'")?;
+        }
+        if let Some(path) = item("DELETE") {
+            let deleted = self.cloud.send("DELETE", &path, Value::Null).await;
+            check(
+                matches!(deleted.status, 200 | 204),
+                &format!("DELETE answered {} {}", deleted.status, deleted.body),
+            )?;
+            if SOFTLY_DELETED.contains(&self.resource.kind) {
+                return Ok(());
+            }
+            self.check_listed(&list, &id, false).await?;
+            self.expect("DELETE", &path, Value::Null, 404).await?;
+        }
+        Ok(())
+    }
+
+    async fn of_an_upsert(&self, body: Value) -> Result<(), Failed> {
+        let path = self.route("PUT").ok_or("no PUT")?;
+        self.expect("PUT", &path, json!({}), 400).await?;
+        for _ in 0..2 {
+            self.expect("PUT", &path, body.clone(), 200).await?;
+            check(
+                self.expect("GET", &path, Value::Null, 200).await?.body["total_count"] == 1,
+                "it is not listed once",
+            )?;
+        }
+        Ok(())
+    }
+
+    async fn of_a_whole_list(&self, key: &str, body: Value) -> Result<(), Failed> {
+        let path = self.route("PUT").or(self.route("GET")).ok_or("no PUT")?;
+        let put = self.expect("PUT", &path, body.clone(), 200).await?;
+        check(
+            put.body[key].as_array().map(Vec::len) == body[key].as_array().map(Vec::len),
+            "PUT answers another list",
+        )?;
+        let query =
+            body.get("policy_id").and_then(Value::as_str).map(|id| format!("?policy_id={id}")).unwrap_or_default();
+        let read = self.expect("GET", &format!("{path}{query}"), Value::Null, 200).await?;
+        check(read.body[key] == put.body[key], "GET answers another list than PUT")?;
+        let mut nothing = body;
+        nothing[key] = json!([]);
+        self.expect("PUT", &path, nothing, 200).await?;
+        let read = self.expect("GET", &format!("{path}{query}"), Value::Null, 200).await?;
+        check(read.body["total_count"] == 0, "an empty list is not empty")
+    }
+
+    async fn check_listed(&self, list: &str, id: &str, wanted: bool) -> Result<(), Failed> {
+        let all = self.expect("GET", list, Value::Null, 200).await?.body;
+        let total = all["total_count"].as_u64().ok_or("the list has no total_count")?;
+        let items = all.as_object().into_iter().flatten().find_map(|(_, value)| value.as_array());
+        let ids: Vec<String> =
+            items.ok_or("the list has no items")?.iter().filter_map(|item| self.id_of(item).ok()).collect();
+        check(ids.contains(&id.to_owned()) == wanted, if wanted { "it is not listed" } else { "it is still listed" })?;
+        if total > 0 {
+            let page = self.expect("GET", &format!("{list}?page_size=1&page={total}"), Value::Null, 200).await?.body;
+            let shown = page.as_object().into_iter().flatten().find_map(|(_, value)| value.as_array());
+            check(shown.map(Vec::len) == Some(1), "the last page of one is not one long")?;
+        }
+        self.expect("GET", &format!("{list}?page_size=0"), Value::Null, 400).await.map(drop)
+    }
+
+    fn id_of(&self, body: &Value) -> Result<String, Failed> {
+        let field = if let Shape::Named(field) = self.resource.shape() { field } else { "id" };
+        match &body[field] {
+            Value::String(id) => Ok(id.clone()),
+            Value::Number(number) => Ok(number.to_string()),
+            _ => Err(format!("the answer has no {field}: {body}").into()),
+        }
+    }
+
+    async fn expect(&self, method: &str, path: &str, body: Value, status: u16) -> Result<Answer, Failed> {
+        let answer = self.cloud.send(method, path, body).await;
+        check(
+            answer.status == status,
+            &format!("{method} {path} answered {} instead of {status}: {}", answer.status, answer.body),
+        )?;
+        Ok(answer)
+    }
+}
+
+fn check(holds: bool, otherwise: &str) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(otherwise.into()) }
+}
