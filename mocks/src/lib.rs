@@ -8,6 +8,7 @@
 pub mod api;
 pub mod control;
 pub mod front;
+pub mod gateway;
 pub mod kernel;
 pub mod listener;
 pub mod services;
