@@ -1,0 +1,1 @@
+"""The stack's parts: its configuration, its naming, its tags, and one component a file."""

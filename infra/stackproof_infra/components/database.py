@@ -1,0 +1,117 @@
+"""Managed PostgreSQL that only its private network can reach.
+
+Seed: FR-002 managed database with backups, FR-007 private networks, FR-011 encryption at rest.
+Deliberately not here: where passwords are kept (`secrets.py`).
+"""
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumiverse_scaleway import databases
+
+from stackproof_infra.place import Place
+
+# The user an instance is born with. It administers; the application signs in as its own, lesser user.
+ADMINISTRATOR = "administrator"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseArgs:
+    """What a caller decides; everything else is policy and lives in `Database`."""
+
+    place: Place
+    private_network_id: pulumi.Input[str]
+    engine: str
+    node_type: str
+    volume_gb: int
+    high_availability: bool
+    backup_retention_days: int
+    database: str
+    user: str
+    permission: str
+    user_password: pulumi.Input[str]
+    administrator_password: pulumi.Input[str]
+
+    def __post_init__(self) -> None:
+        """Refuses a database whose backups would not be kept."""
+        if not 1 <= self.backup_retention_days <= 365:
+            raise ValueError(f"backup_retention_days must be 1 to 365, not {self.backup_retention_days}")
+
+
+class Database(pulumi.ComponentResource):
+    """A PostgreSQL instance with automated backups and no public endpoint, one database in it, one user of that."""
+
+    instance_id: pulumi.Output[str]
+    database: pulumi.Output[str]
+    user: pulumi.Output[str]
+    endpoint: pulumi.Output[str]
+    """Address and port within the private network, such as `10.0.0.2:5432`; empty until the instance has them."""
+
+    def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Creates the instance in the private network, then its database, user and the user's permission."""
+        super().__init__("stackproof:database:Database", name, {}, opts)
+        own = pulumi.ResourceOptions(parent=self)
+        instance = databases.Instance(
+            f"{name}-instance",
+            name=args.place.name(name),
+            project_id=args.place.project_id,
+            region=args.place.region,
+            engine=args.engine,
+            node_type=args.node_type,
+            # Block storage outlives the node, grows online, and is the one kind that every node type takes.
+            volume_type="sbs_5k",
+            volume_size_in_gb=args.volume_gb,
+            is_ha_cluster=args.high_availability,
+            user_name=ADMINISTRATOR,
+            password=pulumi.Output.secret(args.administrator_password),
+            encryption_at_rest=True,
+            disable_backup=False,
+            backup_schedule_frequency=24,
+            backup_schedule_retention=args.backup_retention_days,
+            # Backups rest in another region, so that they survive the loss of this one.
+            backup_same_region=False,
+            # A private endpoint, and by naming it no public one: an instance without any gets a public load balancer.
+            private_network=databases.InstancePrivateNetworkArgs(pn_id=args.private_network_id, enable_ipam=True),
+            opts=own,
+        )
+        database = databases.Database(
+            f"{name}-database",
+            name=args.database,
+            instance_id=instance.id,
+            region=args.place.region,
+            opts=own,
+        )
+        user = databases.User(
+            f"{name}-user",
+            name=args.user,
+            instance_id=instance.id,
+            region=args.place.region,
+            password=pulumi.Output.secret(args.user_password),
+            is_admin=False,
+            opts=own,
+        )
+        databases.Privilege(
+            f"{name}-privilege",
+            instance_id=instance.id,
+            region=args.place.region,
+            database_name=database.name,
+            user_name=user.name,
+            permission=args.permission,
+            opts=own,
+        )
+        self.instance_id = instance.id
+        self.database = database.name
+        self.user = user.name
+        self.endpoint = instance.private_network.apply(_address)
+        self.register_outputs(
+            {
+                "instance_id": self.instance_id,
+                "database": self.database,
+                "user": self.user,
+                "endpoint": self.endpoint,
+            }
+        )
+
+
+def _address(private: databases.outputs.InstancePrivateNetwork | None) -> str:
+    return f"{private.ip}:{private.port}" if private and private.ip else ""

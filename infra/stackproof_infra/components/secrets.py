@@ -1,0 +1,54 @@
+"""One secret in Secret Manager, with its value.
+
+Seed: FR-005 all credentials in Secret Manager, FR-011 encryption at rest (Secret Manager encrypts what it keeps).
+"""
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumiverse_scaleway import secrets
+
+from stackproof_infra.place import Place
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredSecretArgs:
+    """What a caller decides; everything else is policy and lives in `StoredSecret`."""
+
+    place: Place
+    """Permissions on secrets are granted by project: whoever may read one here may read all of them."""
+    description: str
+    value: pulumi.Input[str]
+
+
+class StoredSecret(pulumi.ComponentResource):
+    """A secret and the version that holds its present value."""
+
+    secret_id: pulumi.Output[str]
+    revision: pulumi.Output[str]
+
+    def __init__(self, name: str, args: StoredSecretArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Creates the secret, then a version with the value; a changed value becomes a new version."""
+        super().__init__("stackproof:secrets:StoredSecret", name, {}, opts)
+        own = pulumi.ResourceOptions(parent=self)
+        secret = secrets.Secret(
+            f"{name}-secret",
+            name=args.place.name(name),
+            project_id=args.place.project_id,
+            region=args.place.region,
+            description=args.description,
+            type="opaque",
+            # One folder a stack, which keeps two environments in one project apart.
+            path=f"/{args.place.prefix}/{args.place.stack}",
+            opts=own,
+        )
+        version = secrets.Version(
+            f"{name}-version",
+            secret_id=secret.id,
+            region=args.place.region,
+            data=pulumi.Output.secret(args.value),
+            opts=own,
+        )
+        self.secret_id = secret.id
+        self.revision = version.revision
+        self.register_outputs({"secret_id": self.secret_id, "revision": self.revision})
