@@ -1,0 +1,159 @@
+"""Reads one section of a configuration, collecting faults instead of stopping at the first.
+
+A value that is refused reads as an empty one, so that reading can go on; whoever
+reads must look at the faults before using any of it.
+"""
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from stackproof_infra.rules import Between, Rule
+
+# Longer values are cut where a fault shows them.
+_SHOWN = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing that is wrong: which key, its value, the rule it breaks, and a value that would do."""
+
+    key: str
+    value: str | None
+    """As it was given; none where there is none, or where it must not be shown."""
+    rule: str
+    example: str
+
+    def __str__(self) -> str:
+        """Returns the fault as one line."""
+        shown = "" if self.value is None else f" = {self.value}"
+        return f"{self.key}{shown}: {self.rule}, for example {self.example}"
+
+
+class Section:
+    """Some keys of a configuration, each read at most once and according to its rule."""
+
+    def __init__(
+        self, name: str, values: Mapping[str, object], faults: list[Fault], secret_keys: frozenset[str]
+    ) -> None:
+        """Reads from `values`; `name` is what the section's keys are shown under, and `faults` is added to."""
+        self._name = name
+        self._values = values
+        self._faults = faults
+        self._secret_keys = secret_keys
+        self._known: set[str] = set()
+
+    def text(self, key: str, rule: Rule, default: str | None = None) -> str:
+        """Returns a text that keeps the rule; without a default the key is required."""
+        value = self._take(key)
+        if value is None and default is not None:
+            return default
+        if value is None:
+            return self._refuse(key, None, f"is required and {rule.says}", rule.example)
+        if not isinstance(value, str) or not rule.holds(value):
+            return self._refuse(key, _show(value), rule.says, rule.example)
+        return value
+
+    def optional(self, key: str, rule: Rule) -> str | None:
+        """Returns a text that keeps the rule, or none when the key is absent."""
+        return self.text(key, rule) if key in self._values else self._absent(key)
+
+    def secret(self, key: str, rule: Rule) -> str:
+        """Returns a required text that was set as a secret; no fault ever shows it."""
+        value = self._take(key)
+        if value is None:
+            return self._refuse(key, None, f"is required and {rule.says}", rule.example)
+        if key not in self._secret_keys:
+            return self._refuse(key, None, "must be encrypted", f"pulumi config set --secret {key}")
+        if not isinstance(value, str) or not rule.holds(value):
+            return self._refuse(key, None, rule.says, rule.example)
+        return value
+
+    def whole(self, key: str, between: Between, default: int) -> int:
+        """Returns a whole number within its bounds."""
+        value = _from_text(self._take(key))
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int) or not between.holds(value):
+            self._refuse(key, _show(value), between.says, str(default))
+            return default
+        return value
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Returns true or false."""
+        value = _from_text(self._take(key))
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self._refuse(key, _show(value), "must be true or false", json.dumps(default))
+            return default
+        return value
+
+    def texts(self, key: str, rule: Rule, *, required: bool = False) -> tuple[str, ...]:
+        """Returns a list of different texts that each keep the rule; a required one has at least one."""
+        given = self._take(key)
+        value: object = [] if given is None else _from_text(given)
+        example = json.dumps([rule.example])
+        if not isinstance(value, list):
+            self._refuse(key, _show(given), f"must be a list, and each of it {rule.says}", example)
+            return ()
+        items = cast("list[object]", value)
+        if required and not items:
+            self._refuse(key, None, f"is required: a list of at least one, which {rule.says}", example)
+        good: list[str] = []
+        for position, item in enumerate(items):
+            if not isinstance(item, str) or not rule.holds(item):
+                self._refuse(f"{key}[{position}]", _show(item), rule.says, rule.example)
+            elif item in good:
+                self._refuse(f"{key}[{position}]", _show(item), "must not be there twice", example)
+            else:
+                good.append(item)
+        return tuple(good)
+
+    def section(self, key: str) -> "Section":
+        """Returns the keys below this one; none when it is absent."""
+        given = self._take(key)
+        value: object = {} if given is None else _from_text(given)
+        if not isinstance(value, dict):
+            self._refuse(key, _show(given), "must hold keys of its own", f"pulumi config set --path {key}.KEY VALUE")
+            value = {}
+        return Section(self._path(key), cast("dict[str, object]", value), self._faults, frozenset())
+
+    def refuse_unknown(self) -> None:
+        """Refuses every key that nothing has read, naming the nearest that exists."""
+        for key in sorted(self._values.keys() - self._known):
+            near = difflib.get_close_matches(key, sorted(self._known), n=1)
+            # What is not known may be a misspelt secret: its value is not shown.
+            known = self._path(near[0]) if near else " or ".join(self._path(name) for name in sorted(self._known))
+            self._refuse(key, None, "is not a key of this stack", known)
+
+    def _take(self, key: str) -> object:
+        self._known.add(key)
+        return self._values.get(key)
+
+    def _absent(self, key: str) -> None:
+        self._known.add(key)
+
+    def _path(self, key: str) -> str:
+        return f"{self._name}.{key}" if self._name else key
+
+    def _refuse(self, key: str, value: str | None, rule: str, example: str) -> str:
+        self._faults.append(Fault(key=self._path(key), value=value, rule=rule, example=example))
+        return ""
+
+
+def _from_text(value: object) -> object:
+    """Returns what a text says in JSON: top-level values come as texts, whatever they are; others come as they are."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _show(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
