@@ -1,0 +1,1 @@
+"""Questions asked of the stack's resource graph, and of its configuration."""
