@@ -57,16 +57,30 @@ impl Identity for IamIdentity {
 /// The permission sets that allow this (Scaleway documentation, IAM permission sets of Object Storage).
 fn permission_sets(permission: Permission) -> &'static [&'static str] {
     match permission {
-        Permission::BucketsRead => {
-            &["ObjectStorageBucketsRead", "ObjectStorageReadOnly", "ObjectStorageFullAccess", "AllProductsReadOnly", "AllProductsFullAccess"]
-        }
+        Permission::BucketsRead => &[
+            "ObjectStorageBucketsRead",
+            "ObjectStorageReadOnly",
+            "ObjectStorageFullAccess",
+            "AllProductsReadOnly",
+            "AllProductsFullAccess",
+        ],
         Permission::BucketsWrite => &["ObjectStorageBucketsWrite", "ObjectStorageFullAccess", "AllProductsFullAccess"],
-        Permission::BucketsDelete => &["ObjectStorageBucketsDelete", "ObjectStorageFullAccess", "AllProductsFullAccess"],
-        Permission::ObjectsRead => {
-            &["ObjectStorageObjectsRead", "ObjectStorageReadOnly", "ObjectStorageFullAccess", "AllProductsReadOnly", "AllProductsFullAccess"]
+        Permission::BucketsDelete => {
+            &["ObjectStorageBucketsDelete", "ObjectStorageFullAccess", "AllProductsFullAccess"]
         }
+        Permission::ObjectsRead => &[
+            "ObjectStorageObjectsRead",
+            "ObjectStorageReadOnly",
+            "ObjectStorageFullAccess",
+            "AllProductsReadOnly",
+            "AllProductsFullAccess",
+        ],
         Permission::ObjectsWrite => &["ObjectStorageObjectsWrite", "ObjectStorageFullAccess", "AllProductsFullAccess"],
-        Permission::ObjectsDelete => &["ObjectStorageObjectsDelete", "ObjectStorageFullAccess", "AllProductsFullAccess"],
-        Permission::BucketPolicy => &["ObjectStorageBucketPolicyFullAccess", "ObjectStorageFullAccess", "AllProductsFullAccess"],
+        Permission::ObjectsDelete => {
+            &["ObjectStorageObjectsDelete", "ObjectStorageFullAccess", "AllProductsFullAccess"]
+        }
+        Permission::BucketPolicy => {
+            &["ObjectStorageBucketPolicyFullAccess", "ObjectStorageFullAccess", "AllProductsFullAccess"]
+        }
     }
 }

@@ -126,7 +126,8 @@ impl Server {
         };
         let catalogue = Catalogue::new(products).map_err(StartError::Declaration)?;
         let cloud = Arc::new(Cloud::new(Arc::clone(&store), catalogue, services::iam::authorize));
-        let object = Arc::new(ObjectStorage::new(Arc::clone(&store), blobs, Arc::new(IamIdentity::new(Arc::clone(&store)))));
+        let object =
+            Arc::new(ObjectStorage::new(Arc::clone(&store), blobs, Arc::new(IamIdentity::new(Arc::clone(&store)))));
         let answering = move |request| {
             let object = Arc::clone(&object);
             async move { object.handle(request).await }.boxed()

@@ -1,0 +1,194 @@
+//! `stackproof cloud`: the local cloud, started, stopped, looked at, used.
+
+use std::{os::unix::process::CommandExt, path::PathBuf};
+
+use clap::{Args, Subcommand};
+use stackproof::{Failure, Workspace, target::CloudHome};
+use stackproof_cloud::{
+    gateway,
+    kernel::{Durability, Profile},
+    server::{Config, Server},
+};
+use tokio::{
+    io::AsyncReadExt,
+    signal::unix::{SignalKind, signal},
+};
+
+/// What to do with the local cloud.
+#[derive(Subcommand)]
+pub(crate) enum Cloud {
+    /// Start it in the background.
+    Start {
+        /// How time passes: instant, realistic or manual.
+        #[arg(long, default_value = "instant")]
+        profile: String,
+        /// Keep nothing on disk.
+        #[arg(long)]
+        in_memory: bool,
+    },
+    /// Stop it.
+    Stop,
+    /// Tell where it is and what it has been asked.
+    Status {
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget all it knows; it must be stopped.
+    Reset,
+    /// Run a command against it: `stackproof cloud exec -- bash`.
+    Exec {
+        /// The command and its arguments.
+        #[arg(required = true, trailing_var_arg = true)]
+        command: Vec<String>,
+    },
+    /// Be the local cloud, in the foreground.
+    #[command(hide = true)]
+    Serve(Serve),
+}
+
+/// How to be the local cloud.
+#[derive(Args)]
+pub(crate) struct Serve {
+    #[arg(long)]
+    home: PathBuf,
+    #[arg(long, default_value = "instant")]
+    profile: String,
+    /// Keep the state on disk.
+    #[arg(long)]
+    keep: bool,
+    /// Answer a change only when the disk has it.
+    #[arg(long)]
+    durable: bool,
+    #[arg(long)]
+    no_control: bool,
+    /// End when standard input does: with the process that started it.
+    #[arg(long)]
+    until_stdin_closes: bool,
+}
+
+/// Runs it.
+pub(crate) async fn run(command: Cloud) -> Result<(), Failure> {
+    if let Cloud::Serve(serve) = command {
+        return be_the_cloud(serve).await;
+    }
+    let home = CloudHome::at(&Workspace::find()?.cloud_dir())?;
+    match command {
+        Cloud::Start { profile, in_memory } => start(&home, &profile, !in_memory).await,
+        Cloud::Stop => {
+            let pid = home.stop().await?;
+            anstream::println!("The local cloud (process {pid}) has stopped.");
+            Ok(())
+        }
+        Cloud::Status { json } => status(&home, json).await,
+        Cloud::Reset => {
+            home.reset().await?;
+            anstream::println!("The local cloud has forgotten everything.");
+            Ok(())
+        }
+        Cloud::Exec { command } => exec(&home, &command).await,
+        Cloud::Serve(_) => Ok(()),
+    }
+}
+
+async fn start(home: &CloudHome, profile: &str, keep: bool) -> Result<(), Failure> {
+    profile.parse::<Profile>().map_err(Failure::usage)?;
+    let running = home.start(profile, keep).await?;
+    let ready = running.ready();
+    anstream::println!("The local cloud runs as process {}.", ready.pid);
+    anstream::println!("  API      {}", ready.api_url);
+    anstream::println!("  gateway  {} (for api.scaleway.com and *.scw.cloud)", ready.gateway_url);
+    if let Some(control) = &ready.control_url {
+        anstream::println!("  control  {control}");
+    }
+    anstream::println!("Use it: stackproof cloud exec -- bash");
+    Ok(())
+}
+
+async fn status(home: &CloudHome, json: bool) -> Result<(), Failure> {
+    let running = home.running().await?;
+    let ready = running.ready();
+    let control = running.control().ok_or_else(|| Failure::environment("the local cloud has no control API"))?;
+    let (totals, resources, now) = (control.totals().await?, control.resources().await?, control.now().await?);
+    if json {
+        let document = serde_json::json!({
+            "pid": ready.pid, "api_url": ready.api_url, "s3_url": ready.s3_url, "gateway_url": ready.gateway_url,
+            "control_url": ready.control_url, "profile": ready.profile, "now": now, "traffic": totals,
+            "resources": resources,
+        });
+        anstream::println!("{document:#}");
+        return Ok(());
+    }
+    anstream::println!("process   {}, profile {}, its clock shows {now}", ready.pid, ready.profile);
+    anstream::println!("API       {}", ready.api_url);
+    anstream::println!("gateway   {}", ready.gateway_url);
+    anstream::println!(
+        "requests  {} ({:.1} ms busy), {} not ready, {} unknown routes, {} failures of its own",
+        totals.requests,
+        totals.busy_seconds * 1000.0,
+        totals.not_ready,
+        totals.unknown_routes,
+        totals.server_errors,
+    );
+    for (route, count) in &totals.missing {
+        anstream::println!("          {count} × {route} is not implemented");
+    }
+    for (kind, count) in resources.as_object().into_iter().flatten().filter(|(_, count)| count.as_u64() != Some(0)) {
+        anstream::println!("{count:>9} {kind}");
+    }
+    Ok(())
+}
+
+/// Becomes the command, in an environment that leads to the local cloud.
+async fn exec(home: &CloudHome, command: &[String]) -> Result<(), Failure> {
+    let running = home.running().await?;
+    let (program, arguments) = command.split_first().ok_or_else(|| Failure::usage("name a command"))?;
+    let mut child = std::process::Command::new(program);
+    child.args(arguments);
+    running.environment(false).apply_std(&mut child);
+    stackproof::pulumi::plain_environment(&Workspace::find()?)?.into_iter().for_each(|(name, value)| {
+        child.env(name, value);
+    });
+    let error = child.exec();
+    Err(Failure::environment(format!("{program} could not be run")).because(error))
+}
+
+async fn be_the_cloud(serve: Serve) -> Result<(), Failure> {
+    let home = CloudHome::at(&serve.home)?;
+    let config = config(&serve, &home)?;
+    stackproof::tls::install();
+    let failed = |error: &dyn std::fmt::Display| Failure::environment("the local cloud cannot start").because(error);
+    let server = Server::start(config).await.map_err(|error| failed(&error))?;
+    let line = serde_json::to_string(server.ready()).map_err(|error| failed(&error))?;
+    println!("{line}");
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| failed(&error))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| failed(&error))?;
+    let parent = async {
+        if !serve.until_stdin_closes {
+            return std::future::pending().await;
+        }
+        let mut nothing = [0; 16];
+        while tokio::io::stdin().read(&mut nothing).await.is_ok_and(|read| read > 0) {}
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = parent => {}
+    }
+    drop(server);
+    Ok(())
+}
+
+fn config(serve: &Serve, home: &CloudHome) -> Result<Config, Failure> {
+    Ok(Config {
+        state_dir: serve.keep.then(|| home.state_dir()),
+        durability: if serve.durable { Durability::Disk } else { Durability::Process },
+        profile: serve.profile.parse().map_err(Failure::usage)?,
+        seed: None,
+        organization: home.organization()?,
+        authority_dir: CloudHome::authority_dir()?,
+        ports: [0; 4],
+        control: !serve.no_control,
+        foreign: gateway::Foreign::Tunnel,
+    })
+}

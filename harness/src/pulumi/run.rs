@@ -1,0 +1,246 @@
+//! One run of Pulumi: started, watched, stopped when it takes too long.
+
+use std::{
+    path::Path,
+    process::{ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::{
+        signal::{Signal, killpg},
+        stat::Mode,
+    },
+    unistd::{Pid, mkfifo},
+};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    net::unix::pipe,
+    process::{Child, Command},
+    time::timeout,
+};
+
+use super::{Events, event::Step};
+use crate::{Failure, Progress, progress};
+
+/// How long Pulumi may take to end after it was asked to (it saves its state first).
+const GRACE: Duration = Duration::from_secs(45);
+
+/// What Pulumi can be asked to do with a stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Create and update what differs.
+    Up,
+    /// Tell what `up` would do; with `refresh`, against the cloud as it is.
+    Preview {
+        /// Ask the cloud first. Without it a preview makes no request at all.
+        refresh: bool,
+        /// Fail when anything differs.
+        expect_no_changes: bool,
+    },
+    /// Take over into the state what the cloud says.
+    Refresh,
+    /// Delete everything.
+    Destroy,
+    /// Take a resource that exists into the state.
+    Import {
+        /// The type token, such as `scaleway:network/vpc:Vpc`.
+        token: String,
+        /// The logical name to give it.
+        name: String,
+        /// The identifier in the provider's form.
+        id: String,
+    },
+}
+
+impl Operation {
+    /// The arguments of `pulumi`.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let words: &[&str] = match self {
+            Self::Up => &["up", "--yes", "--skip-preview"],
+            Self::Preview { refresh: false, expect_no_changes: false } => &["preview"],
+            Self::Preview { refresh: true, expect_no_changes: false } => &["preview", "--refresh"],
+            Self::Preview { refresh: false, expect_no_changes: true } => &["preview", "--expect-no-changes"],
+            Self::Preview { refresh: true, expect_no_changes: true } => {
+                &["preview", "--refresh", "--expect-no-changes"]
+            }
+            Self::Refresh => &["refresh", "--yes", "--skip-preview"],
+            Self::Destroy => &["destroy", "--yes", "--skip-preview"],
+            Self::Import { .. } => &["import", "--yes", "--skip-preview", "--generate-code=false", "--protect=false"],
+        };
+        let mut arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        if let Self::Import { token, name, id } = self {
+            arguments.extend([token.clone(), name.clone(), id.clone()]);
+        }
+        arguments
+    }
+
+    /// The word for people.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Preview { .. } => "preview",
+            Self::Refresh => "refresh",
+            Self::Destroy => "destroy",
+            Self::Import { .. } => "import",
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// What was asked.
+    pub operation: String,
+    /// Pulumi's exit code; none if a signal ended it.
+    pub exit_code: Option<i32>,
+    /// Seconds of wall-clock time.
+    pub seconds: f64,
+    /// What its events said.
+    pub events: Events,
+    /// What it printed to standard output.
+    pub stdout: String,
+    /// What it printed to standard error.
+    pub stderr: String,
+    /// Whether it was stopped because it took too long.
+    pub timed_out: bool,
+}
+
+impl Outcome {
+    /// Whether it did what it was asked.
+    pub fn succeeded(&self) -> bool {
+        self.exit_code == Some(0)
+    }
+
+    /// The outcome, or a failure that says what went wrong.
+    ///
+    /// # Errors
+    /// When the run failed.
+    pub fn success(self) -> Result<Self, Failure> {
+        if self.succeeded() {
+            return Ok(self);
+        }
+        let errors: Vec<&str> = self
+            .events
+            .diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == "error")
+            .map(|diagnostic| diagnostic.message.as_str())
+            .collect();
+        let meaning = if errors.is_empty() { last_lines(&self.stdout, &self.stderr) } else { errors.join("\n") };
+        let what = if self.timed_out {
+            format!("pulumi {} was stopped after {:.0} s", self.operation, self.seconds)
+        } else {
+            format!("pulumi {} failed", self.operation)
+        };
+        Err(Failure::failed(what).because(meaning).next("stackproof preview --refresh shows what is left to do"))
+    }
+}
+
+fn last_lines(stdout: &str, stderr: &str) -> String {
+    let lines: Vec<&str> = stdout.lines().chain(stderr.lines()).filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
+}
+
+/// Runs a prepared `pulumi` command to its end. `scratch` is a folder for the event pipe.
+pub(super) async fn run(
+    mut command: Command,
+    operation: &Operation,
+    scratch: &Path,
+    limit: Duration,
+    progress: &Progress,
+) -> Result<Outcome, Failure> {
+    let broken = |what: &str, error: &dyn std::fmt::Display| Failure::environment(what.to_owned()).because(error);
+    let log = scratch.join(format!("events-{}", uuid::Uuid::new_v4().simple()));
+    mkfifo(&log, Mode::S_IRUSR | Mode::S_IWUSR)
+        .map_err(|error| broken("no pipe for Pulumi's events could be made", &error))?;
+    // Opened for both directions: the engine may open and close it more than once.
+    let pipe = pipe::OpenOptions::new().read_write(true).open_receiver(&log);
+    let pipe = pipe.map_err(|error| broken("the pipe for Pulumi's events cannot be opened", &error))?;
+    command.args(operation.arguments()).arg("--event-log").arg(&log);
+    let started = Instant::now();
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn();
+    let mut child = spawned.map_err(|error| broken("pulumi could not be run", &error).next("stackproof doctor"))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let output = tokio::spawn(async move { tokio::join!(drain(stdout), drain(stderr)) });
+    let shown = progress.step(format!("pulumi {}", operation.as_str()));
+    let mut lines = BufReader::new(pipe).lines();
+    let mut events = Events::default();
+    let deadline = tokio::time::sleep(limit);
+    tokio::pin!(deadline);
+    let mut timed_out = false;
+    let status = loop {
+        tokio::select! {
+            line = lines.next_line() => match line {
+                Ok(Some(line)) => show(&shown, events.take(&line)),
+                _ => break stop_or_wait(&mut child, None).await,
+            },
+            status = child.wait() => break status.map_err(|error| broken("pulumi cannot be waited for", &error)),
+            () = &mut deadline, if !timed_out => {
+                timed_out = true;
+                break stop_or_wait(&mut child, Some(Signal::SIGINT)).await;
+            }
+            _ = tokio::signal::ctrl_c() => break stop_or_wait(&mut child, Some(Signal::SIGINT)).await,
+        }
+    }?;
+    // What the engine wrote before it ended is in the pipe already.
+    while let Ok(Ok(Some(line))) = timeout(Duration::from_millis(5), lines.next_line()).await {
+        show(&shown, events.take(&line));
+    }
+    if let Err(error) = std::fs::remove_file(&log) {
+        tracing::debug!(%error, "the event pipe could not be removed");
+    }
+    let (stdout, stderr) = output.await.map_err(|error| broken("pulumi's output could not be read", &error))?;
+    Ok(Outcome {
+        operation: operation.as_str().to_owned(),
+        exit_code: status.code(),
+        seconds: started.elapsed().as_secs_f64(),
+        events,
+        stdout,
+        stderr,
+        timed_out,
+    })
+}
+
+fn show(shown: &progress::Step, step: Option<Step>) {
+    match step {
+        Some(Step::Begun { op, name }) => shown.note(&format!("{op} {name}")),
+        Some(Step::Done { op, name }) => shown.note(&format!("{op} {name}: done")),
+        None => {}
+    }
+}
+
+/// Waits for the child; with a signal, tells its whole group to stop first, and ends it when it
+/// takes longer than the grace.
+async fn stop_or_wait(child: &mut Child, signal: Option<Signal>) -> Result<ExitStatus, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::environment("pulumi cannot be waited for").because(error);
+    let group = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+    let send = |signal| {
+        if let Some(group) = group
+            && let Err(error) = killpg(group, signal)
+        {
+            tracing::debug!(%error, "pulumi's process group is gone");
+        }
+    };
+    if let Some(signal) = signal {
+        send(signal);
+    }
+    match timeout(GRACE, child.wait()).await {
+        Ok(status) => status.map_err(|error| failed(&error)),
+        Err(_) => {
+            send(Signal::SIGKILL);
+            child.wait().await.map_err(|error| failed(&error))
+        }
+    }
+}
+
+async fn drain<R: tokio::io::AsyncRead + Unpin>(stream: Option<R>) -> String {
+    let mut text = Vec::new();
+    if let Some(mut stream) = stream
+        && let Err(error) = stream.read_to_end(&mut text).await
+    {
+        tracing::debug!(%error, "the end of pulumi's output was lost");
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}

@@ -1,0 +1,228 @@
+//! A stack: the program, its configuration, its state, and the cloud it is deployed to.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::{io::AsyncWriteExt, process::Command};
+
+use super::{Operation, Outcome, run};
+use crate::{
+    Failure, Progress, Toolchain, Workspace,
+    target::{Environment, Target},
+};
+
+/// How long a deployment may take (NFR-002 asks for less).
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// How long a look at the state or the configuration may take.
+const SHORT_LIMIT: Duration = Duration::from_secs(60);
+
+/// Where a stack keeps its things.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The stack's name.
+    pub name: String,
+    /// The folder of the Pulumi program.
+    pub program: PathBuf,
+    /// The folder of everything else: state, configuration, Pulumi's home. For this user only.
+    pub folder: PathBuf,
+}
+
+/// A stack that can be deployed.
+pub struct Stack {
+    settings: Settings,
+    toolchain: Toolchain,
+    environment: Environment,
+    passphrase: PathBuf,
+}
+
+impl Stack {
+    /// Opens a stack, making its state and its configuration if they are not there. The
+    /// configuration starts as a copy of the program's `Pulumi.<name>.yaml`, if it has one.
+    ///
+    /// # Errors
+    /// When the folder cannot be used or Pulumi refuses.
+    pub async fn open(settings: Settings, toolchain: Toolchain, target: &Target) -> Result<Self, Failure> {
+        let folder = settings.folder.clone();
+        let unusable =
+            |error: std::io::Error| Failure::environment(format!("{} cannot be used", folder.display())).because(error);
+        fs::create_dir_all(settings.folder.join("state")).map_err(unusable)?;
+        let passphrase = passphrase_file(&settings.folder)?;
+        let stack = Self { environment: target.environment().clone(), settings, toolchain, passphrase };
+        stack.lay_out_program().map_err(unusable)?;
+        stack.pulumi(&["stack", "select", "--create", &stack.settings.name], None).await?;
+        Ok(stack)
+    }
+
+    /// The stack's name.
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// The environment that deploys it.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Its configuration.
+    pub fn configuration_file(&self) -> PathBuf {
+        self.program().join(format!("Pulumi.{}.yaml", self.settings.name))
+    }
+
+    /// The folder Pulumi runs in: the program's files by links, the configuration by itself. Pulumi
+    /// writes secrets and their salt into the configuration beside the program; those of a stack on
+    /// this machine are nothing to commit.
+    fn program(&self) -> PathBuf {
+        self.settings.folder.join("program")
+    }
+
+    fn lay_out_program(&self) -> std::io::Result<()> {
+        let program = self.program();
+        fs::create_dir_all(&program)?;
+        let configuration = self.configuration_file();
+        let template = self.settings.program.join(configuration.file_name().unwrap_or_default());
+        if !configuration.exists() {
+            let text = if template.exists() { fs::read_to_string(&template)? } else { "config: {}\n".to_owned() };
+            fs::write(&configuration, text)?;
+        }
+        for entry in fs::read_dir(&self.settings.program)? {
+            let entry = entry?;
+            let link = program.join(entry.file_name());
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with("Pulumi.") || name == "Pulumi.yaml" {
+                match std::os::unix::fs::symlink(entry.path(), &link) {
+                    Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets a value of its configuration.
+    ///
+    /// # Errors
+    /// When Pulumi refuses.
+    pub async fn set(&self, key: &str, value: &str) -> Result<(), Failure> {
+        self.pulumi(&["config", "set", "--path", key], Some(value)).await.map(drop)
+    }
+
+    /// Sets a secret value: handed over by standard input, kept encrypted.
+    ///
+    /// # Errors
+    /// When Pulumi refuses.
+    pub async fn set_secret(&self, key: &str, value: &str) -> Result<(), Failure> {
+        self.pulumi(&["config", "set", "--path", "--secret", key], Some(value)).await.map(drop)
+    }
+
+    /// Whether its configuration has this key.
+    ///
+    /// # Errors
+    /// When Pulumi refuses.
+    pub async fn has(&self, key: &str) -> Result<bool, Failure> {
+        let text = self.pulumi(&["config", "--json"], None).await?;
+        let config: Value = serde_json::from_str(&text).unwrap_or_default();
+        Ok(config
+            .as_object()
+            .is_some_and(|config| config.keys().any(|name| name == key || name.ends_with(&format!(":{key}")))))
+    }
+
+    /// Its outputs, secrets in clear: never print them.
+    ///
+    /// # Errors
+    /// When Pulumi refuses.
+    pub async fn outputs(&self) -> Result<Value, Failure> {
+        let text = self.pulumi(&["stack", "output", "--json", "--show-secrets"], None).await?;
+        serde_json::from_str(&text).map_err(|error| Failure::failed("the stack's outputs are no JSON").because(error))
+    }
+
+    /// Its state, secrets encrypted, as `pulumi stack export` writes it.
+    ///
+    /// # Errors
+    /// When Pulumi refuses.
+    pub async fn export(&self) -> Result<Value, Failure> {
+        let text = self.pulumi(&["stack", "export"], None).await?;
+        serde_json::from_str(&text).map_err(|error| Failure::failed("the stack's state is no JSON").because(error))
+    }
+
+    /// Does something with the stack, watching the engine's events.
+    ///
+    /// # Errors
+    /// When Pulumi cannot be run. A run that failed is an [`Outcome`].
+    pub async fn run(&self, operation: &Operation, progress: &Progress) -> Result<Outcome, Failure> {
+        let mut command = self.command();
+        command.args(["--non-interactive", "--color=never"]);
+        run::run(command, operation, &self.settings.folder, LIMIT, progress).await
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.toolchain.pulumi.path);
+        command.current_dir(self.program()).kill_on_drop(true);
+        self.environment.apply(&mut command);
+        for (name, value) in variables(&self.toolchain, &self.settings.folder, &self.passphrase) {
+            command.env(name, value);
+        }
+        command.env("PULUMI_STACK", &self.settings.name);
+        command
+    }
+
+    /// Runs a short command of Pulumi's and returns what it printed.
+    async fn pulumi(&self, arguments: &[&str], input: Option<&str>) -> Result<String, Failure> {
+        let said = arguments.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+        let failed =
+            |why: String| Failure::failed(format!("pulumi {said} failed")).because(why).next("stackproof doctor");
+        let mut command = self.command();
+        command.args(arguments).arg("--non-interactive");
+        let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+        let spawned = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = spawned.map_err(|error| failed(error.to_string()))?;
+        if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+            stdin.write_all(input.as_bytes()).await.map_err(|error| failed(error.to_string()))?;
+        }
+        let output = tokio::time::timeout(SHORT_LIMIT, child.wait_with_output()).await;
+        let output = output.map_err(|_| failed(format!("it took longer than {} s", SHORT_LIMIT.as_secs())))?;
+        let output = output.map_err(|error| failed(error.to_string()))?;
+        if !output.status.success() {
+            return Err(failed(String::from_utf8_lossy(&output.stderr).into_owned()));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// What Pulumi needs besides the cloud: tools, its home, its state, the secrets' passphrase.
+fn variables(toolchain: &Toolchain, folder: &Path, passphrase: &Path) -> Vec<(String, String)> {
+    let mut variables = toolchain.environment(&folder.join("pulumi-home"));
+    let mut put = |name: &str, value: String| variables.push((name.to_owned(), value));
+    put("PULUMI_BACKEND_URL", format!("file://{}", folder.join("state").display()));
+    put("PULUMI_CONFIG_PASSPHRASE_FILE", passphrase.display().to_string());
+    variables
+}
+
+/// The environment of a plain `pulumi` typed by hand inside `infra/`.
+///
+/// # Errors
+/// When a tool is missing or the workspace's folder cannot be used.
+pub fn plain_environment(workspace: &Workspace) -> Result<Vec<(String, String)>, Failure> {
+    let toolchain = Toolchain::ensure(&Progress::detect())?;
+    let folder = workspace.private_dir().join("plain");
+    let unusable =
+        |error: std::io::Error| Failure::environment(format!("{} cannot be used", folder.display())).because(error);
+    fs::create_dir_all(folder.join("state")).map_err(unusable)?;
+    let passphrase = passphrase_file(&folder)?;
+    Ok(variables(&toolchain, &folder, &passphrase))
+}
+
+/// The file of the passphrase that this folder's secrets are encrypted with, made at the first call.
+fn passphrase_file(folder: &Path) -> Result<PathBuf, Failure> {
+    let path = folder.join("passphrase");
+    if !path.exists() {
+        let passphrase = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+        crate::target::write_private(&path, passphrase.as_bytes())?;
+    }
+    Ok(path)
+}

@@ -1,0 +1,92 @@
+//! The project's own stack: what its configuration needs before it can be deployed, and what
+//! deploying it costs the local cloud.
+
+use std::fmt;
+
+use serde::Serialize;
+use stackproof_cloud::control::Totals;
+
+use crate::{Failure, acceptance::TargetName, pulumi::Stack, target::Target};
+
+/// Gives a stack the values that are nobody's to write down: secrets, and who deploys.
+///
+/// On a local cloud they are made up at the first call; for Scaleway they must have been set.
+///
+/// # Errors
+/// When Pulumi refuses, or a value is missing that cannot be made up.
+pub async fn configure(stack: &Stack, target: &Target) -> Result<(), Failure> {
+    if !stack.has("databasePassword").await? {
+        if target.name() == TargetName::Scaleway {
+            return Err(Failure::usage("databasePassword is not set")
+                .because("the database's administrator needs a password of 8 to 128 characters of four kinds")
+                .next("pulumi config set --secret databasePassword"));
+        }
+        stack.set_secret("databasePassword", &password()).await?;
+    }
+    if !stack.has("deployerPrincipal").await? {
+        let credentials = target.environment().credentials();
+        let key = target.api()?.get(&format!("/iam/v1alpha1/api-keys/{}", credentials.access_key)).await?;
+        let principal = ["user_id", "application_id"]
+            .into_iter()
+            .find_map(|kind| Some(format!("{kind}:{}", key.body.get(kind)?.as_str()?)));
+        let principal = principal.ok_or_else(|| {
+            Failure::failed("the deployer's API key does not say whose it is")
+                .because(format!("GET api-keys answered {}", key.status))
+                .next("pulumi config set deployerPrincipal application_id:<id>")
+        })?;
+        stack.set("deployerPrincipal", &principal).await?;
+    }
+    Ok(())
+}
+
+/// A password of the four kinds of characters a database asks for.
+pub fn password() -> String {
+    format!("Aa1!{}", uuid::Uuid::new_v4().simple())
+}
+
+/// What a deployment cost the local cloud.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cost {
+    /// Seconds of wall-clock time of the whole run.
+    pub wall_seconds: f64,
+    /// Requests the local cloud answered.
+    pub requests: u64,
+    /// Seconds in which the local cloud was answering at least one request.
+    pub cloud_seconds: f64,
+    /// `cloud_seconds` in `wall_seconds`, in percent.
+    pub cloud_percent: f64,
+    /// Answers that made the client ask again later.
+    pub not_ready: u64,
+    /// Requests for routes the local cloud does not have.
+    pub unknown_routes: u64,
+}
+
+impl Cost {
+    /// The cost of a run of this many seconds, from the cloud's counts before and after it.
+    pub fn between(before: &Totals, after: &Totals, wall_seconds: f64) -> Self {
+        let cloud_seconds = after.busy_seconds - before.busy_seconds;
+        Self {
+            wall_seconds,
+            requests: after.requests - before.requests,
+            cloud_seconds,
+            cloud_percent: 100.0 * cloud_seconds / wall_seconds.max(f64::MIN_POSITIVE),
+            not_ready: after.not_ready - before.not_ready,
+            unknown_routes: after.unknown_routes - before.unknown_routes,
+        }
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "local cloud: {} requests in {:.2} s, {:.1} % of {:.1} s; {} polls not ready, {} unknown routes",
+            self.requests,
+            self.cloud_seconds,
+            self.cloud_percent,
+            self.wall_seconds,
+            self.not_ready,
+            self.unknown_routes,
+        )
+    }
+}

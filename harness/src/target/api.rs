@@ -1,0 +1,107 @@
+//! A client of Scaleway's JSON API, as any user could write it: probes look through it.
+
+use std::{fs, time::Duration};
+
+use reqwest::{Certificate, Client, Method, Proxy};
+use serde_json::{Value, json};
+
+use super::{Credentials, Environment};
+use crate::Failure;
+
+/// How long a request may take (NFR-017).
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A client of the JSON API of a target.
+#[derive(Clone)]
+pub struct Api {
+    client: Client,
+    base: String,
+    credentials: Credentials,
+}
+
+/// What the API answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiAnswer {
+    /// The status.
+    pub status: u16,
+    /// The JSON body; null when there was none.
+    pub body: Value,
+}
+
+impl Api {
+    /// A client that reaches the API as a tool in this environment would.
+    ///
+    /// # Errors
+    /// When the certificate authority of `SSL_CERT_FILE` cannot be read.
+    pub fn new(environment: &Environment) -> Result<Self, Failure> {
+        let client = Self::client(environment)?;
+        let base = environment.get("SCW_API_URL").unwrap_or("https://api.scaleway.com").to_owned();
+        Ok(Self { client, base, credentials: environment.credentials().clone() })
+    }
+
+    /// An HTTP client that goes the way and trusts the roots of this environment.
+    pub(super) fn client(environment: &Environment) -> Result<Client, Failure> {
+        let broken = |what: String| Failure::environment(what).next("stackproof cloud stop && stackproof cloud start");
+        crate::tls::install();
+        let mut builder = Client::builder().timeout(TIMEOUT).no_proxy();
+        if let Some(proxy) = environment.get("HTTPS_PROXY") {
+            builder = builder
+                .proxy(Proxy::https(proxy).map_err(|error| broken(format!("HTTPS_PROXY is no address: {error}")))?);
+        }
+        if let Some(path) = environment.get("SSL_CERT_FILE") {
+            let pem = fs::read(path).map_err(|error| broken(format!("{path} cannot be read: {error}")))?;
+            let certificates = Certificate::from_pem_bundle(&pem);
+            let certificates =
+                certificates.map_err(|error| broken(format!("{path} holds no certificates: {error}")))?;
+            builder = builder.tls_certs_only(certificates);
+        }
+        builder.build().map_err(|error| broken(format!("no HTTP client could be made: {error}")))
+    }
+
+    /// Who asks.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The same client with another secret key.
+    #[must_use]
+    pub fn with_secret_key(mut self, secret_key: &str) -> Self {
+        self.credentials.secret_key = secret_key.to_owned();
+        self
+    }
+
+    /// A path of a regional API: `/vpc/v2/regions/fr-par/vpcs` for `("vpc/v2", "vpcs")`.
+    pub fn regional(&self, product: &str, rest: &str) -> String {
+        format!("/{product}/regions/{}/{rest}", self.credentials.region)
+    }
+
+    /// GET.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn get(&self, path: &str) -> Result<ApiAnswer, Failure> {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// Any method, with a JSON body.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<ApiAnswer, Failure> {
+        let url = format!("{}{path}", self.base);
+        let mut request =
+            self.client.request(method.clone(), &url).header("X-Auth-Token", &self.credentials.secret_key);
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        let lost = |error: reqwest::Error| {
+            Failure::failed(format!("{method} {url} was not answered")).because(error).next("stackproof cloud status")
+        };
+        let response = request.send().await.map_err(lost)?;
+        let status = response.status().as_u16();
+        let text = response.text().await.map_err(lost)?;
+        let body =
+            if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or_else(|_| json!(text)) };
+        Ok(ApiAnswer { status, body })
+    }
+}

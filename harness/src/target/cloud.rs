@@ -1,0 +1,376 @@
+//! Local clouds as processes: one of a scenario's own, or the one a person starts and stops.
+//!
+//! Both are this same program, run as `stackproof cloud serve`. It prints one
+//! line of JSON when it answers, and ends when its standard input does (a
+//! scenario's) or on SIGTERM.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde::{Deserialize, Serialize};
+use stackproof_cloud::{server::Ready, services::Organization};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use super::{Control, Credentials, Environment};
+use crate::Failure;
+
+/// How long a cloud may take until it answers.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a cloud may take to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a local cloud is launched.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The folder of the cloud: credentials and, with `keep`, its state.
+    pub folder: PathBuf,
+    /// Whether its state is kept on disk.
+    pub keep: bool,
+    /// Whether it has a control API.
+    pub control: bool,
+    /// How time passes: `instant`, `realistic`, `manual`.
+    pub profile: String,
+    /// Whether it outlives this process.
+    pub detached: bool,
+}
+
+impl Launch {
+    /// A cloud in memory that goes with this process.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), keep: false, control: true, profile: "instant".into(), detached: false }
+    }
+}
+
+/// A local cloud in a process of its own.
+pub struct CloudProcess {
+    /// Dropped, its standard input closes, and with that the cloud ends.
+    child: Option<Child>,
+    ready: Ready,
+    organization: Organization,
+}
+
+impl CloudProcess {
+    /// Launches a cloud and waits until it answers.
+    ///
+    /// # Errors
+    /// When the program cannot be run, or the cloud says why it cannot start.
+    pub async fn launch(launch: &Launch) -> Result<Self, Failure> {
+        let home = CloudHome::at(&launch.folder)?;
+        let organization = home.organization()?;
+        let mut command = Command::new(program()?);
+        command.args(["cloud", "serve", "--profile", &launch.profile]).arg("--home").arg(&launch.folder);
+        if launch.keep {
+            command.arg("--keep");
+        }
+        if !launch.control {
+            command.arg("--no-control");
+        }
+        if launch.detached {
+            // A group of its own: Ctrl-C in this terminal is not meant for it.
+            command.process_group(0).stdin(Stdio::null());
+        } else {
+            command.arg("--until-stdin-closes").stdin(Stdio::piped());
+        }
+        let log = home.log()?;
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .map_err(|error| Failure::environment("the local cloud could not be run").because(error))?;
+        let stdout = child.stdout.take();
+        let mut line = String::new();
+        if let Some(stdout) = stdout {
+            let mut reader = BufReader::new(stdout);
+            let read = timeout(START_TIMEOUT, reader.read_line(&mut line)).await;
+            if !matches!(read, Ok(Ok(_))) {
+                line.clear();
+            }
+        }
+        let ready: Ready = serde_json::from_str(&line).map_err(|_| home.did_not_start())?;
+        Ok(Self { child: Some(child), ready, organization })
+    }
+
+    /// Where it is.
+    pub fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// The environment of tools that are to use it. `direct` sends JSON API requests straight to
+    /// it by `SCW_API_URL`; otherwise everything goes by real host names through the gateway.
+    pub fn environment(&self, direct: bool) -> Environment {
+        environment(&self.ready, &self.organization, direct)
+    }
+
+    /// Its control API, if it has one.
+    pub fn control(&self) -> Option<Control> {
+        self.ready.control_url.as_deref().and_then(|url| Control::new(url).ok())
+    }
+
+    /// Lets it outlive this process.
+    pub fn detach(mut self) {
+        // The child is waited for by nobody; it was given a group and no standard input of ours.
+        drop(self.child.take());
+    }
+
+    /// Kills it as a power cut would, for tests of what survives.
+    ///
+    /// # Errors
+    /// When there is no such process any more.
+    pub async fn kill(mut self) -> Result<(), Failure> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        child.kill().await.map_err(|error| Failure::failed("the local cloud could not be killed").because(error))
+    }
+}
+
+/// This same program. Tests of the library name it in `STACKPROOF_BIN`.
+fn program() -> Result<PathBuf, Failure> {
+    if let Some(path) = std::env::var_os("STACKPROOF_BIN") {
+        return Ok(path.into());
+    }
+    let own = std::env::current_exe()
+        .map_err(|error| Failure::environment("this program's own file cannot be found").because(error))?;
+    if own.file_stem().is_some_and(|name| name == "stackproof") {
+        return Ok(own);
+    }
+    // A test lies in target/<profile>/deps, the command beside that folder.
+    let beside =
+        own.parent().and_then(Path::parent).map(|folder| folder.join("stackproof")).filter(|path| path.exists());
+    beside.ok_or_else(|| {
+        Failure::environment("the stackproof command is not built").next("cargo build --package stackproof")
+    })
+}
+
+fn environment(ready: &Ready, organization: &Organization, direct: bool) -> Environment {
+    let credentials = Credentials {
+        access_key: organization.access_key.clone(),
+        secret_key: organization.secret_key.clone(),
+        organization_id: organization.id.clone(),
+        project_id: organization.id.clone(),
+        region: "fr-par".into(),
+        zone: "fr-par-1".into(),
+    };
+    let mut set: BTreeMap<String, String> = ready.set.clone();
+    if direct {
+        set.insert("SCW_API_URL".into(), ready.api_url.clone());
+    }
+    Environment::new(credentials, set, ready.unset.clone())
+}
+
+/// The folder of a local cloud.
+#[derive(Clone, Debug)]
+pub struct CloudHome {
+    folder: PathBuf,
+}
+
+/// A cloud that `cloud start` started.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Running {
+    ready: Ready,
+    organization: Organization,
+}
+
+impl Running {
+    /// Where it is.
+    pub fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// The environment of tools that are to use it; see [`CloudProcess::environment`].
+    pub fn environment(&self, direct: bool) -> Environment {
+        environment(&self.ready, &self.organization, direct)
+    }
+
+    /// Its control API, if it has one.
+    pub fn control(&self) -> Option<Control> {
+        self.ready.control_url.as_deref().and_then(|url| Control::new(url).ok())
+    }
+}
+
+impl CloudHome {
+    /// The cloud's folder, made if need be, for this user's eyes only.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn at(folder: &Path) -> Result<Self, Failure> {
+        fs::create_dir_all(folder).map_err(|error| unusable(folder, &error))?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The organisation of the cloud, made at the first call.
+    ///
+    /// # Errors
+    /// When its file cannot be read or written.
+    pub fn organization(&self) -> Result<Organization, Failure> {
+        let path = self.folder.join("organization.json");
+        if let Ok(bytes) = fs::read(&path) {
+            return serde_json::from_slice(&bytes).map_err(|error| unusable(&path, &error));
+        }
+        let organization = Organization::from_seed(uuid::Uuid::new_v4().as_u64_pair().0);
+        let json = serde_json::to_vec_pretty(&organization).map_err(|error| unusable(&path, &error))?;
+        write_private(&path, &json)?;
+        Ok(organization)
+    }
+
+    /// Where its log goes.
+    fn log(&self) -> Result<Stdio, Failure> {
+        let path = self.log_path();
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        file.map(Stdio::from).map_err(|error| unusable(&path, &error))
+    }
+
+    /// Its log file.
+    pub fn log_path(&self) -> PathBuf {
+        self.folder.join("cloud.log")
+    }
+
+    /// Its state directory.
+    pub fn state_dir(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    /// The folder of the certificate authority: the installation's, shared by all its clouds.
+    ///
+    /// # Errors
+    /// When this user has no home folder.
+    pub fn authority_dir() -> Result<PathBuf, Failure> {
+        if let Some(folder) = std::env::var_os("STACKPROOF_AUTHORITY") {
+            return Ok(folder.into());
+        }
+        let project = directories::ProjectDirs::from("", "", "stackproof");
+        project.map(|project| project.data_local_dir().join("authority")).ok_or_else(|| {
+            Failure::environment("this user has no home folder")
+                .next("export STACKPROOF_AUTHORITY=<a folder of your own>")
+        })
+    }
+
+    fn did_not_start(&self) -> Failure {
+        let log = fs::read_to_string(self.log_path()).unwrap_or_default();
+        let last: Vec<&str> = log.lines().rev().take(5).collect();
+        let last: Vec<&str> = last.into_iter().rev().collect();
+        Failure::environment("the local cloud did not start")
+            .because(last.join("\n"))
+            .next(format!("less {}", self.log_path().display()))
+    }
+
+    fn running_path(&self) -> PathBuf {
+        self.folder.join("running.json")
+    }
+
+    /// Starts the cloud of this folder, to outlive this process.
+    ///
+    /// # Errors
+    /// When it runs already, or cannot start.
+    pub async fn start(&self, profile: &str, keep: bool) -> Result<Running, Failure> {
+        if let Ok(running) = self.running().await {
+            return Err(Failure::usage(format!("the local cloud runs already, as process {}", running.ready.pid))
+                .next("stackproof cloud stop"));
+        }
+        let launch = Launch { keep, detached: true, profile: profile.to_owned(), ..Launch::new(&self.folder) };
+        let process = CloudProcess::launch(&launch).await?;
+        let running = Running { ready: process.ready.clone(), organization: process.organization.clone() };
+        let json = serde_json::to_vec_pretty(&running).map_err(|error| unusable(&self.running_path(), &error))?;
+        write_private(&self.running_path(), &json)?;
+        process.detach();
+        Ok(running)
+    }
+
+    /// The running cloud of this folder.
+    ///
+    /// # Errors
+    /// When none runs.
+    pub async fn running(&self) -> Result<Running, Failure> {
+        let none = || Failure::environment("no local cloud is running").next("stackproof cloud start");
+        let bytes = fs::read(self.running_path()).map_err(|_| none())?;
+        let running: Running = serde_json::from_slice(&bytes).map_err(|_| none())?;
+        // A process number may have been given to someone else: only the cloud's own answer counts.
+        match running.control() {
+            Some(control) => control.now().await.map(|_| running).map_err(|_| none()),
+            None => Err(none()),
+        }
+    }
+
+    /// Stops the cloud of this folder and waits until it is gone.
+    ///
+    /// # Errors
+    /// When none runs, or it does not stop.
+    pub async fn stop(&self) -> Result<u32, Failure> {
+        let running = self.running().await?;
+        let pid = Pid::from_raw(i32::try_from(running.ready.pid).unwrap_or(i32::MAX));
+        kill(pid, Signal::SIGTERM)
+            .map_err(|error| Failure::environment(format!("process {pid} could not be stopped")).because(error))?;
+        let gone = async {
+            // The control connection ends when the process does.
+            let mut stream = match tokio::net::TcpStream::connect(control_address(&running)).await {
+                Ok(stream) => stream,
+                Err(_) => return,
+            };
+            let mut rest = Vec::new();
+            drop(stream.read_to_end(&mut rest).await);
+        };
+        if timeout(STOP_TIMEOUT, gone).await.is_err() {
+            return Err(Failure::environment(format!("process {pid} does not stop")).next(format!("kill -9 {pid}")));
+        }
+        fs::remove_file(self.running_path()).map_err(|error| unusable(&self.running_path(), &error))?;
+        Ok(running.ready.pid)
+    }
+
+    /// Forgets all the cloud knows. It must not be running.
+    ///
+    /// # Errors
+    /// When it runs, or its state cannot be removed.
+    pub async fn reset(&self) -> Result<(), Failure> {
+        if self.running().await.is_ok() {
+            return Err(Failure::usage("the local cloud is running").next("stackproof cloud stop"));
+        }
+        let state = self.state_dir();
+        match fs::remove_dir_all(&state) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(unusable(&state, &error)),
+        }
+    }
+}
+
+fn control_address(running: &Running) -> String {
+    running.ready.control_url.as_deref().unwrap_or_default().trim_start_matches("http://").to_owned()
+}
+
+/// Writes a file that only this user can read, whole or not at all.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let write = || -> std::io::Result<()> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        // Temporary files are made with mode 0600.
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(|error| unusable(path, &error))
+}
+
+fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::environment(format!("{} cannot be used", path.display()))
+        .because(error)
+        .next(format!("ls -ld {}", path.display()))
+}

@@ -1,0 +1,130 @@
+//! The control API of a local cloud: what no real cloud offers.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use stackproof_cloud::control::{Fault, FaultReport, Totals};
+
+use crate::Failure;
+
+/// A client of a local cloud's control API.
+#[derive(Clone)]
+pub struct Control {
+    client: Client,
+    base: String,
+}
+
+impl Control {
+    /// The control API at this address.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn new(base: &str) -> Result<Self, Failure> {
+        crate::tls::install();
+        let client = Client::builder().no_proxy().timeout(Duration::from_secs(10)).build();
+        let client = client.map_err(|error| Failure::environment(format!("no HTTP client could be made: {error}")))?;
+        Ok(Self { client, base: base.to_owned() })
+    }
+
+    /// What the cloud has been asked since it began to count.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn totals(&self) -> Result<Totals, Failure> {
+        self.call(Method::GET, "/traffic", None::<()>).await
+    }
+
+    /// Begins to count anew.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn reset_totals(&self) -> Result<(), Failure> {
+        self.call::<(), Value>(Method::DELETE, "/traffic", None).await.map(drop)
+    }
+
+    /// The last requests.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn requests(&self) -> Result<Value, Failure> {
+        self.call(Method::GET, "/requests", None::<()>).await
+    }
+
+    /// Adds a fault; returns its number.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn add_fault(&self, fault: &Fault) -> Result<u64, Failure> {
+        let answer: Value = self.call(Method::POST, "/faults", Some(fault)).await?;
+        Ok(answer["id"].as_u64().unwrap_or_default())
+    }
+
+    /// All faults and what they have done.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn faults(&self) -> Result<Vec<FaultReport>, Failure> {
+        self.call(Method::GET, "/faults", None::<()>).await
+    }
+
+    /// Removes all faults.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn clear_faults(&self) -> Result<(), Failure> {
+        self.call::<(), Value>(Method::DELETE, "/faults", None).await.map(drop)
+    }
+
+    /// Moves the cloud's clock forward; returns what it shows now.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn advance(&self, by: Duration) -> Result<String, Failure> {
+        let answer: Value = self.call(Method::POST, "/clock/advance", Some(json!({"seconds": by.as_secs()}))).await?;
+        Ok(answer["now"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// What the cloud's clock shows.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn now(&self) -> Result<String, Failure> {
+        let answer: Value = self.call(Method::GET, "/clock", None::<()>).await?;
+        Ok(answer["now"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// How many resources of each kind there are.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn resources(&self) -> Result<Value, Failure> {
+        self.call(Method::GET, "/resources", None::<()>).await
+    }
+
+    async fn call<B: Serialize, R: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<B>,
+    ) -> Result<R, Failure> {
+        let lost = |why: String| {
+            Failure::environment(format!("the local cloud's control API did not answer {method} {path}"))
+                .because(why)
+                .next("stackproof cloud status")
+        };
+        let mut request = self.client.request(method.clone(), format!("{}{path}", self.base));
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|error| lost(error.to_string()))?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|error| lost(error.to_string()))?;
+        if !status.is_success() {
+            return Err(lost(format!("{status}: {}", String::from_utf8_lossy(&bytes))));
+        }
+        let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+        serde_json::from_slice(bytes).map_err(|error| lost(error.to_string()))
+    }
+}

@@ -1,0 +1,102 @@
+//! A client of Object Storage, as any user could write it: probes look through it.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method};
+use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle, actions};
+
+use super::{Api, Environment};
+use crate::Failure;
+
+/// How long a presigned address is good for.
+const VALID: Duration = Duration::from_secs(60);
+
+/// A client of the Object Storage of a target.
+#[derive(Clone)]
+pub struct ObjectStorage {
+    client: Client,
+    endpoint: url::Url,
+    region: String,
+    credentials: Credentials,
+}
+
+impl ObjectStorage {
+    /// A client that reaches Object Storage as a tool in this environment would; `endpoint`
+    /// where it is not at Scaleway's host name.
+    ///
+    /// # Errors
+    /// When the environment leads nowhere.
+    pub fn new(environment: &Environment, endpoint: Option<&str>) -> Result<Self, Failure> {
+        let who = environment.credentials();
+        let address = endpoint.map_or_else(|| format!("https://s3.{}.scw.cloud", who.region), str::to_owned);
+        let endpoint = address
+            .parse()
+            .map_err(|error| Failure::usage(format!("{address} is no address of Object Storage")).because(error))?;
+        // The project is chosen by the access key's suffix, as the provider does.
+        let access_key = format!("{}@{}", who.access_key, who.project_id);
+        Ok(Self {
+            client: Api::client(environment)?,
+            endpoint,
+            region: who.region.clone(),
+            credentials: Credentials::new(access_key, who.secret_key.clone()),
+        })
+    }
+
+    /// The status of HEAD on a bucket: 200 there, 404 not there, 403 somebody else's.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn head_bucket(&self, name: &str) -> Result<u16, Failure> {
+        let bucket = self.bucket(name)?;
+        let url = actions::HeadBucket::new(&bucket, Some(&self.credentials)).sign(VALID);
+        self.send(Method::HEAD, url, Vec::new()).await.map(|(status, _)| status)
+    }
+
+    /// Makes a bucket; returns the status.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn create_bucket(&self, name: &str) -> Result<u16, Failure> {
+        let bucket = self.bucket(name)?;
+        let url = actions::CreateBucket::new(&bucket, &self.credentials).sign(VALID);
+        self.send(Method::PUT, url, Vec::new()).await.map(|(status, _)| status)
+    }
+
+    /// Puts an object; returns the status.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn put(&self, bucket: &str, key: &str, content: Vec<u8>) -> Result<u16, Failure> {
+        let bucket = self.bucket(bucket)?;
+        let url = actions::PutObject::new(&bucket, Some(&self.credentials), key).sign(VALID);
+        self.send(Method::PUT, url, content).await.map(|(status, _)| status)
+    }
+
+    /// Reads an object: status and content.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn get(&self, bucket: &str, key: &str) -> Result<(u16, Vec<u8>), Failure> {
+        let bucket = self.bucket(bucket)?;
+        let url = actions::GetObject::new(&bucket, Some(&self.credentials), key).sign(VALID);
+        self.send(Method::GET, url, Vec::new()).await
+    }
+
+    fn bucket(&self, name: &str) -> Result<Bucket, Failure> {
+        Bucket::new(self.endpoint.clone(), UrlStyle::Path, name.to_owned(), self.region.clone())
+            .map_err(|error| Failure::usage(format!("{name} is no bucket's name")).because(error))
+    }
+
+    async fn send(&self, method: Method, url: url::Url, content: Vec<u8>) -> Result<(u16, Vec<u8>), Failure> {
+        let what = format!("{method} {}", url.path());
+        let lost = |error: reqwest::Error| {
+            // The address carries a signature; it is nothing to print.
+            Failure::failed(format!("{what} was not answered"))
+                .because(error.without_url())
+                .next("stackproof cloud status")
+        };
+        let response = self.client.request(method.clone(), url).body(content).send().await.map_err(lost)?;
+        let status = response.status().as_u16();
+        Ok((status, response.bytes().await.map_err(lost)?.to_vec()))
+    }
+}
