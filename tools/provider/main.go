@@ -30,7 +30,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "pulumi-resource-scaleway:", err)
 		os.Exit(1)
 	}
-	pfbridge.Main(context.Background(), packageName, provider(metadata), pfbridge.ProviderMetadata{PackageSchema: schema})
+	pfbridge.MainWithMuxer(context.Background(), packageName, provider(metadata), schema)
 }
 
 // generated reads what `schema` wrote beside this program.
