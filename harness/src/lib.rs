@@ -7,5 +7,9 @@
 
 pub mod acceptance;
 pub mod failure;
+pub mod progress;
+pub mod toolchain;
+pub mod workspace;
 
 pub use failure::{Exit, Failure};
+pub use progress::Progress;

@@ -1,5 +1,7 @@
 //! The command line: one file a command, each thin.
 
+mod doctor;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -14,12 +16,16 @@ struct Arguments {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Doctor(doctor::Doctor),
+}
 
 /// Parses the command line, runs the command, prints a failure and turns it into the exit code.
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome: Result<(), Failure> = match arguments.command {};
+    let outcome: Result<(), Failure> = match arguments.command {
+        Command::Doctor(doctor) => doctor.run(),
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -1,0 +1,73 @@
+//! `stackproof doctor`: which tools are there, which will be installed, which are missing.
+
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::json;
+use stackproof::toolchain::{Cache, Found, Toolchain};
+use stackproof::{Failure, Progress};
+
+/// Show the tools stackproof works with: which are there, from where, and what is missing.
+#[derive(Args)]
+pub(crate) struct Doctor {
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+    /// Install what is missing now rather than on first need.
+    #[arg(long)]
+    install: bool,
+}
+
+impl Doctor {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        if self.install {
+            let progress = Progress::detect();
+            Toolchain::postgres(&progress)?;
+            Toolchain::ensure(&progress)?;
+        }
+        let found = Toolchain::look()?;
+        let cache = Cache::of_user()?;
+        let ready = found.iter().all(Found::is_ready);
+        if self.json {
+            let document = json!({ "schema": 1, "ready": ready, "cache": cache.root(), "tools": found });
+            anstream::println!("{document:#}");
+        } else {
+            show(&found, &cache);
+        }
+        match found.iter().find_map(|found| found.missing.as_ref().filter(|_| !found.is_ready())) {
+            None => Ok(()),
+            Some(first) => {
+                let missing: Vec<_> = found.iter().filter(|found| !found.is_ready()).map(|found| found.name).collect();
+                let (what, next) = first.split_once("; ").unwrap_or((first, "stackproof doctor --install"));
+                Err(Failure::environment(what).because(format!("missing: {}", missing.join(", "))).next(next))
+            }
+        }
+    }
+}
+
+fn show(found: &[Found], cache: &Cache) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["TOOL", "VERSION", "FROM", "SHA-256", "WHERE"]);
+    for Found { name, tool, installable, missing, .. } in found {
+        match (tool, installable, missing) {
+            (Some(tool), ..) => table.add_row([
+                (*name).to_owned(),
+                tool.version.clone(),
+                tool.provenance.to_string(),
+                tool.sha256.chars().take(12).collect(),
+                tool.path.display().to_string(),
+            ]),
+            (None, Some(how), _) => table.add_row([*name, "-", "-", "-", how]),
+            (None, None, missing) => table.add_row([*name, "-", "missing", "-", missing.as_deref().unwrap_or("-")]),
+        };
+    }
+    anstream::println!("{}", table.trim_fmt());
+    for note in found.iter().flat_map(|found| &found.notes) {
+        anstream::println!("note: {note}");
+    }
+    anstream::println!("cache: {}", cache.root().display());
+    let later = found.iter().filter(|found| found.tool.is_none() && found.installable.is_some()).count();
+    if later > 0 {
+        anstream::println!("next: nothing to do, or stackproof doctor --install to have the rest at once");
+    }
+}

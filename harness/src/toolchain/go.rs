@@ -1,0 +1,54 @@
+//! The Go compiler, and the tools built with it from the pinned modules under `tools/`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::identity::{Version, digest_of_inputs};
+use super::machine::{Machine, is_program};
+use super::run::ask;
+use crate::Failure;
+
+/// The first Go that fetches the newer one a module asks for by itself.
+const OLDEST: Version = Version(1, 21, 0);
+
+/// The Go compiler on this machine, or why there is none to build `what` with.
+pub(crate) fn find(machine: &Machine, what: &str, instead: &str) -> Result<PathBuf, Failure> {
+    let usual = Path::new("/usr/local/go/bin/go").to_owned();
+    let fix = format!("install Go 1.26 or newer with your package manager, or {instead}");
+    let Some(go) = machine.program("go").or_else(|| Some(usual).filter(|go| is_program(go))) else {
+        return Err(Failure::environment(format!("go not found: it is needed to build {what}")).next(fix));
+    };
+    match ask(&go, &["env", "GOVERSION"]).as_deref().and_then(Version::in_text) {
+        Some(version) if version >= OLDEST => Ok(go),
+        version => {
+            let version = version.map_or("of unknown version".to_owned(), |version| version.to_string());
+            Err(Failure::environment(format!("go is too old to build {what}: {} is {version}", go.display())).next(fix))
+        }
+    }
+}
+
+/// The name a tool built from this module is installed under: the same sources, the same name.
+pub(crate) fn key(module: &Path, name: &str, version: &str) -> Result<String, Failure> {
+    let unreadable = |error: std::io::Error| {
+        Failure::environment(format!("the pinned sources {} cannot be read: {error}", module.display()))
+            .next("git checkout -- tools")
+    };
+    let mut files: Vec<PathBuf> = std::fs::read_dir(module)
+        .map_err(unreadable)?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| {
+            let source = path.extension().is_some_and(|ending| ending == "go");
+            source || path.ends_with("go.mod") || path.ends_with("go.sum")
+        })
+        .collect();
+    files.sort();
+    let words = [std::env::consts::OS, std::env::consts::ARCH, version];
+    Ok(format!("{name}-{version}-{}", digest_of_inputs(&words, &files).map_err(unreadable)?))
+}
+
+/// `go build` in this module, undisturbed by a workspace around it or by the user's flags.
+pub(crate) fn build(go: &Path, module: &Path) -> Command {
+    let mut command = Command::new(go);
+    command.arg("build").arg("-v").current_dir(module).env("GOWORK", "off").env_remove("GOFLAGS");
+    command
+}
