@@ -7,5 +7,7 @@
 
 pub mod acceptance;
 pub mod failure;
+pub mod report;
+pub mod runner;
 
 pub use failure::{Exit, Failure};
