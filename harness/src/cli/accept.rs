@@ -37,8 +37,7 @@ pub(crate) fn run(arguments: Accept) -> Result<Exit, Failure> {
 /// Shows a finished run the way the person asked for.
 pub(crate) fn show(finished: &Finished, json: bool) -> Result<Exit, Failure> {
     if json {
-        let document =
-            serde_json::to_string(&finished.report).map_err(|error| Failure::failed(error.to_string()))?;
+        let document = serde_json::to_string(&finished.report).map_err(|error| Failure::failed(error.to_string()))?;
         anstream::println!("{document}");
     } else {
         anstream::println!("{}", runner::summary(finished));

@@ -1,9 +1,13 @@
 //! The command line: one file a command, each thin.
 
+mod accept;
+mod report;
+mod verify;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use stackproof::Failure;
+use stackproof::{Exit, Failure};
 
 /// Prove a Scaleway stack written with Pulumi, end to end, before it meets a customer.
 #[derive(Parser)]
@@ -14,14 +18,22 @@ struct Arguments {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Accept(accept::Accept),
+    Report(report::Report),
+    Verify(verify::Verify),
+}
 
 /// Parses the command line, runs the command, prints a failure and turns it into the exit code.
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome: Result<(), Failure> = match arguments.command {};
+    let outcome: Result<Exit, Failure> = match arguments.command {
+        Command::Accept(arguments) => accept::run(arguments),
+        Command::Report(arguments) => report::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
+    };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit) => ExitCode::from(exit as u8),
         Err(failure) => {
             anstream::eprintln!("error: {failure}");
             ExitCode::from(failure.exit as u8)

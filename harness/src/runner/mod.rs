@@ -15,9 +15,9 @@ mod verify;
 
 pub use accept::{Acceptance, accept};
 pub use checkout::Checkout;
-pub use nextest::{Ended, Nextest};
+pub use nextest::{BIN_VARIABLE, Ended, Nextest};
 pub use run_dir::RunDir;
 pub use stage::{Check, Outcome};
 pub use summary::{Finished, conclude, summary};
-pub use tools::Tools;
+pub use tools::{PYTHON_VARIABLE, Tools};
 pub use verify::verify;

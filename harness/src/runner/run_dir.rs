@@ -30,9 +30,9 @@ impl RunDir {
 
     /// The newest run of a checkout.
     pub fn newest(checkout: &Checkout) -> Result<PathBuf, Failure> {
-        runs(&Self::all(checkout)).pop().ok_or_else(|| {
-            Failure::usage("there is no run to report on").next("make one: stackproof accept")
-        })
+        runs(&Self::all(checkout))
+            .pop()
+            .ok_or_else(|| Failure::usage("there is no run to report on").next("make one: stackproof accept"))
     }
 
     /// Begins a run.
