@@ -8,8 +8,16 @@
 pub mod acceptance;
 pub mod failure;
 pub mod progress;
+pub mod pulumi;
+pub mod report;
+pub mod runner;
+pub mod stack;
+pub mod target;
+pub mod tls;
 pub mod toolchain;
 pub mod workspace;
 
 pub use failure::{Exit, Failure};
 pub use progress::Progress;
+pub use toolchain::Toolchain;
+pub use workspace::Workspace;

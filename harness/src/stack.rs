@@ -8,6 +8,9 @@ use stackproof_cloud::control::Totals;
 
 use crate::{Failure, acceptance::TargetName, pulumi::Stack, target::Target};
 
+/// The secret values of the configuration.
+const PASSWORDS: [&str; 2] = ["databasePassword", "databaseAdminPassword"];
+
 /// Gives a stack the values that are nobody's to write down: secrets, and who deploys.
 ///
 /// On a local cloud they are made up at the first call; for Scaleway they must have been set.
@@ -15,28 +18,33 @@ use crate::{Failure, acceptance::TargetName, pulumi::Stack, target::Target};
 /// # Errors
 /// When Pulumi refuses, or a value is missing that cannot be made up.
 pub async fn configure(stack: &Stack, target: &Target) -> Result<(), Failure> {
-    if !stack.has("databasePassword").await? {
-        if target.name() == TargetName::Scaleway {
-            return Err(Failure::usage("databasePassword is not set")
-                .because("the database's administrator needs a password of 8 to 128 characters of four kinds")
-                .next("pulumi config set --secret databasePassword"));
+    for key in PASSWORDS {
+        if stack.has(key).await? {
+            continue;
         }
-        stack.set_secret("databasePassword", &password()).await?;
+        if target.name() == TargetName::Scaleway {
+            return Err(Failure::usage(format!("{key} is not set"))
+                .because("the database needs passwords of 8 to 128 characters of four kinds")
+                .next(format!("pulumi config set --secret {key}")));
+        }
+        stack.set_secret(key, &password()).await?;
     }
-    if !stack.has("deployerPrincipal").await? {
-        let credentials = target.environment().credentials();
-        let key = target.api()?.get(&format!("/iam/v1alpha1/api-keys/{}", credentials.access_key)).await?;
-        let principal = ["user_id", "application_id"]
-            .into_iter()
-            .find_map(|kind| Some(format!("{kind}:{}", key.body.get(kind)?.as_str()?)));
-        let principal = principal.ok_or_else(|| {
-            Failure::failed("the deployer's API key does not say whose it is")
-                .because(format!("GET api-keys answered {}", key.status))
-                .next("pulumi config set deployerPrincipal application_id:<id>")
-        })?;
-        stack.set("deployerPrincipal", &principal).await?;
+    if !stack.has("deployers").await? {
+        stack.set("deployers[0]", &deployer(target).await?).await?;
     }
     Ok(())
+}
+
+/// Who deploys, as bucket policies name it: whoever holds the API key of the environment.
+async fn deployer(target: &Target) -> Result<String, Failure> {
+    let access_key = &target.environment().credentials().access_key;
+    let answer = target.api()?.get(&format!("/iam/v1alpha1/api-keys/{access_key}")).await?;
+    let bearer = |kind: &str| Some(format!("{kind}:{}", answer.body.get(kind)?.as_str()?));
+    bearer("user_id").or_else(|| bearer("application_id")).ok_or_else(|| {
+        Failure::failed("the deployer's API key does not say whose it is")
+            .because(format!("GET api-keys answered {}", answer.status))
+            .next("pulumi config set --path 'deployers[0]' application_id:<id>")
+    })
 }
 
 /// A password of the four kinds of characters a database asks for.

@@ -51,6 +51,16 @@ impl Workspace {
         self.root.join("infra")
     }
 
+    /// What this machine keeps of its own: never committed, for this user's eyes.
+    pub fn private_dir(&self) -> PathBuf {
+        self.root.join(".stackproof")
+    }
+
+    /// The local cloud of this checkout.
+    pub fn cloud_dir(&self) -> PathBuf {
+        self.private_dir().join("cloud")
+    }
+
     /// The pinned tools.
     pub fn tools(&self) -> PathBuf {
         self.root.join("tools")

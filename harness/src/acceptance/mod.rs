@@ -30,9 +30,11 @@ mod target;
 
 pub use expect::{Expectation, MaybeEmpty, at_least, at_most, contains, empty, includes, is, matches, names};
 pub use fragment::{Budget, BudgetRule, Fragment, Status, Step, StepKind};
+pub(crate) use fragment::{now, rounded};
 pub use perform::{accept, perform};
 pub use probe::Probe;
 pub use redact::Redactor;
 pub use scenario::Scenario;
+pub(crate) use store::write_whole;
 pub use store::{RUN_VARIABLE, Store};
 pub use target::{Capability, TARGET_VARIABLE, TargetName};

@@ -1,11 +1,17 @@
 //! The command line: one file a command, each thin.
 
+mod accept;
+mod cloud;
+mod deploy;
 mod doctor;
+mod report;
+mod verify;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use stackproof::Failure;
+use futures::FutureExt;
+use stackproof::{Exit, Failure, pulumi::Operation};
 
 /// Prove a Scaleway stack written with Pulumi, end to end, before it meets a customer.
 #[derive(Parser)]
@@ -17,20 +23,59 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Accept(accept::Accept),
+    Verify(verify::Verify),
+    Report(report::Report),
     Doctor(doctor::Doctor),
+    /// The local Scaleway cloud: start, stop, status, exec.
+    #[command(subcommand)]
+    Cloud(cloud::Cloud),
+    /// Create and update what differs from the program.
+    Up(deploy::Deploy),
+    /// Tell what `up` would do.
+    Preview {
+        #[command(flatten)]
+        deploy: deploy::Deploy,
+        /// Ask the cloud first; without it a preview compares the program with the state alone.
+        #[arg(long)]
+        refresh: bool,
+        /// Fail when anything differs.
+        #[arg(long)]
+        expect_no_changes: bool,
+    },
+    /// Take over into the state what the cloud says.
+    Refresh(deploy::Deploy),
+    /// Delete everything the stack made.
+    Destroy(deploy::Deploy),
 }
 
 /// Parses the command line, runs the command, prints a failure and turns it into the exit code.
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome: Result<(), Failure> = match arguments.command {
-        Command::Doctor(doctor) => doctor.run(),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+    match dispatch(arguments.command) {
+        Ok(exit) => ExitCode::from(exit as u8),
         Err(failure) => {
             anstream::eprintln!("error: {failure}");
             ExitCode::from(failure.exit as u8)
         }
     }
+}
+
+fn dispatch(command: Command) -> Result<Exit, Failure> {
+    let work = match command {
+        Command::Accept(arguments) => return accept::run(arguments),
+        Command::Verify(arguments) => return verify::run(arguments),
+        Command::Report(arguments) => return report::run(arguments),
+        Command::Doctor(doctor) => return doctor.run().map(|()| Exit::Success),
+        Command::Cloud(command) => cloud::run(command).boxed(),
+        Command::Up(arguments) => deploy::run(arguments, Operation::Up).boxed(),
+        Command::Preview { deploy, refresh, expect_no_changes } => {
+            deploy::run(deploy, Operation::Preview { refresh, expect_no_changes }).boxed()
+        }
+        Command::Refresh(arguments) => deploy::run(arguments, Operation::Refresh).boxed(),
+        Command::Destroy(arguments) => deploy::run(arguments, Operation::Destroy).boxed(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::environment("no threads could be started").because(error))?;
+    runtime.block_on(work).map(|()| Exit::Success)
 }

@@ -158,7 +158,8 @@ pub(super) async fn run(
     // Opened for both directions: the engine may open and close it more than once.
     let pipe = pipe::OpenOptions::new().read_write(true).open_receiver(&log);
     let pipe = pipe.map_err(|error| broken("the pipe for Pulumi's events cannot be opened", &error))?;
-    command.args(operation.arguments()).arg("--event-log").arg(&log);
+    // The flag is there for those who ask for debugging commands, as the Automation API does.
+    command.env("PULUMI_DEBUG_COMMANDS", "true").args(operation.arguments()).arg("--event-log").arg(&log);
     let started = Instant::now();
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn();
     let mut child = spawned.map_err(|error| broken("pulumi could not be run", &error).next("stackproof doctor"))?;

@@ -38,7 +38,8 @@ pub struct Stack {
     settings: Settings,
     toolchain: Toolchain,
     environment: Environment,
-    passphrase: PathBuf,
+    /// What Pulumi needs besides the cloud.
+    variables: Vec<(String, String)>,
 }
 
 impl Stack {
@@ -53,7 +54,8 @@ impl Stack {
             |error: std::io::Error| Failure::environment(format!("{} cannot be used", folder.display())).because(error);
         fs::create_dir_all(settings.folder.join("state")).map_err(unusable)?;
         let passphrase = passphrase_file(&settings.folder)?;
-        let stack = Self { environment: target.environment().clone(), settings, toolchain, passphrase };
+        let variables = variables(&toolchain, &settings.folder, &passphrase)?;
+        let stack = Self { environment: target.environment().clone(), settings, toolchain, variables };
         stack.lay_out_program().map_err(unusable)?;
         stack.pulumi(&["stack", "select", "--create", &stack.settings.name], None).await?;
         Ok(stack)
@@ -164,9 +166,7 @@ impl Stack {
         let mut command = Command::new(&self.toolchain.pulumi.path);
         command.current_dir(self.program()).kill_on_drop(true);
         self.environment.apply(&mut command);
-        for (name, value) in variables(&self.toolchain, &self.settings.folder, &self.passphrase) {
-            command.env(name, value);
-        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.env("PULUMI_STACK", &self.settings.name);
         command
     }
@@ -195,12 +195,12 @@ impl Stack {
 }
 
 /// What Pulumi needs besides the cloud: tools, its home, its state, the secrets' passphrase.
-fn variables(toolchain: &Toolchain, folder: &Path, passphrase: &Path) -> Vec<(String, String)> {
-    let mut variables = toolchain.environment(&folder.join("pulumi-home"));
+fn variables(toolchain: &Toolchain, folder: &Path, passphrase: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let mut variables = toolchain.environment(&folder.join("pulumi-home"))?;
     let mut put = |name: &str, value: String| variables.push((name.to_owned(), value));
     put("PULUMI_BACKEND_URL", format!("file://{}", folder.join("state").display()));
     put("PULUMI_CONFIG_PASSPHRASE_FILE", passphrase.display().to_string());
-    variables
+    Ok(variables)
 }
 
 /// The environment of a plain `pulumi` typed by hand inside `infra/`.
@@ -214,7 +214,7 @@ pub fn plain_environment(workspace: &Workspace) -> Result<Vec<(String, String)>,
         |error: std::io::Error| Failure::environment(format!("{} cannot be used", folder.display())).because(error);
     fs::create_dir_all(folder.join("state")).map_err(unusable)?;
     let passphrase = passphrase_file(&folder)?;
-    Ok(variables(&toolchain, &folder, &passphrase))
+    variables(&toolchain, &folder, &passphrase)
 }
 
 /// The file of the passphrase that this folder's secrets are encrypted with, made at the first call.

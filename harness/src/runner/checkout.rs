@@ -1,0 +1,83 @@
+//! The checkout that is judged: where it lies, what exactly is in it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+use walkdir::WalkDir;
+
+use crate::Failure;
+use crate::report::{Git, Requirements};
+
+/// The environment variable that names the checkout outright.
+const ROOT_VARIABLE: &str = "STACKPROOF_ROOT";
+/// Endings of the files that make the infrastructure program what it is.
+const PROGRAM: [&str; 4] = ["py", "yaml", "toml", "txt"];
+
+/// A checkout of stackproof.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkout {
+    root: PathBuf,
+}
+
+impl Checkout {
+    /// The checkout the environment names, or the one the working directory lies in.
+    pub fn find() -> Result<Self, Failure> {
+        let start = match std::env::var_os(ROOT_VARIABLE).filter(|root| !root.is_empty()) {
+            Some(root) => PathBuf::from(root),
+            None => std::env::current_dir()
+                .map_err(|error| Failure::environment("there is no working directory").because(error))?,
+        };
+        Self::around(&start).ok_or_else(|| {
+            Failure::usage("this is no checkout of stackproof")
+                .because(format!("no directory above {} has {}", start.display(), Requirements::PATH))
+                .next(format!("change into the checkout, or set {ROOT_VARIABLE} to it"))
+        })
+    }
+
+    /// The checkout around a directory.
+    pub fn around(start: &Path) -> Option<Self> {
+        let root = start.ancestors().find(|directory| directory.join(Requirements::PATH).is_file())?;
+        Some(Self { root: root.to_owned() })
+    }
+
+    /// Its top directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The commit and whether files differ from it; nothing where git does not answer.
+    pub fn git(&self) -> Option<Git> {
+        let ask = |arguments: &[&str]| {
+            let output = Command::new("git").arg("-C").arg(&self.root).args(arguments).output().ok()?;
+            output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        };
+        let commit = ask(&["rev-parse", "HEAD"])?;
+        let dirty = !ask(&["status", "--porcelain"])?.is_empty();
+        Some(Git { commit, dirty })
+    }
+
+    /// SHA-256 over the names and bytes of the infrastructure program's files.
+    pub fn program_digest(&self) -> String {
+        let infra = self.root.join("infra");
+        let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".") || name == "__pycache__";
+        let walk = WalkDir::new(&infra).sort_by_file_name().into_iter();
+        let mut digest = Sha256::new();
+        let mut files = 0;
+        for entry in walk.filter_entry(|entry| entry.depth() == 0 || !hidden(entry.file_name())).flatten() {
+            let path = entry.path();
+            let belongs = path.extension().is_some_and(|ending| PROGRAM.iter().any(|known| ending == *known));
+            if entry.file_type().is_file()
+                && belongs
+                && let Ok(bytes) = std::fs::read(path)
+            {
+                let name = path.strip_prefix(&infra).unwrap_or(path).to_string_lossy();
+                // Lengths keep two files from passing for one.
+                digest.update(format!("{name}\n{}\n", bytes.len()));
+                digest.update(&bytes);
+                files += 1;
+            }
+        }
+        if files == 0 { String::new() } else { hex::encode(digest.finalize()) }
+    }
+}

@@ -1,0 +1,96 @@
+//! The checks of `verify`: linters and type checkers, each with what a person types for it alone.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use super::{Checkout, Tools, nextest};
+use crate::Failure;
+use crate::acceptance::rounded;
+use crate::report::Stage;
+
+/// A check that can be run.
+#[derive(Clone, Debug)]
+pub struct Check {
+    name: &'static str,
+    program: Result<PathBuf, Failure>,
+    /// What a person types, program first.
+    words: &'static [&'static str],
+    /// The directory of the checkout it runs in.
+    folder: &'static str,
+    /// Whether output alone means failure, as gofmt has it.
+    silent: bool,
+}
+
+/// What became of a check.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What the report holds.
+    pub stage: Stage,
+    /// What it printed, or why it could not run.
+    pub output: String,
+}
+
+impl Check {
+    /// Every check, the quick ones first.
+    pub fn all(tools: &Tools) -> Vec<Self> {
+        let on_path = |program: &str| {
+            which::which(program).map_err(|_| {
+                Failure::environment(format!("{program} is missing")).next("install it, or see stackproof doctor")
+            })
+        };
+        let check = |name, program, words| Self { name, program, words, folder: ".", silent: false };
+        let python = |name, words: &'static [&'static str]| Self {
+            folder: "infra",
+            ..check(name, tools.beside_python(words[0]), words)
+        };
+        vec![
+            check("rustfmt", on_path("cargo"), &["cargo", "fmt", "--all", "--check"]),
+            python("ruff", &["ruff", "check", "."]),
+            python("ruff format", &["ruff", "format", "--check", "."]),
+            python("pyright", &["basedpyright"]),
+            Self { silent: true, ..check("gofmt", on_path("gofmt"), &["gofmt", "-l", "tools"]) },
+            check(
+                "clippy",
+                on_path("cargo"),
+                &["cargo", "clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"],
+            ),
+        ]
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Runs it. A check whose program is missing fails: nothing is passed over in silence.
+    pub fn run(&self, checkout: &Checkout) -> Outcome {
+        let begun = Instant::now();
+        let (ok, output) = match &self.program {
+            Err(failure) => (false, failure.to_string()),
+            Ok(program) => self.call(program, checkout),
+        };
+        let place = if self.folder == "." { String::new() } else { format!("cd {} && ", self.folder) };
+        let stage = Stage {
+            name: self.name.into(),
+            command: format!("{place}{}", self.words.join(" ")),
+            ok,
+            seconds: rounded(begun.elapsed().as_secs_f64()),
+        };
+        Outcome { stage, output }
+    }
+
+    fn call(&self, program: &PathBuf, checkout: &Checkout) -> (bool, String) {
+        let mut command = Command::new(program);
+        command.args(&self.words[1..]).current_dir(checkout.root().join(self.folder)).stdin(Stdio::null());
+        nextest::without_cargo_run(&mut command);
+        match command.output() {
+            Err(error) => (false, format!("{} does not start: {error}", self.words[0])),
+            Ok(output) => {
+                let text = [&output.stdout[..], &output.stderr[..]].concat();
+                let quiet = !self.silent || output.stdout.is_empty();
+                (output.status.success() && quiet, String::from_utf8_lossy(&text).into_owned())
+            }
+        }
+    }
+}

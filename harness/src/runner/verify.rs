@@ -1,0 +1,46 @@
+//! `stackproof verify`: linters, type checkers and every test of the workspace, then the report.
+
+use std::path::Path;
+use std::time::Instant;
+
+use super::{Check, Checkout, Ended, Finished, Nextest, RunDir, Tools, conclude};
+use crate::Failure;
+use crate::acceptance::{TargetName, rounded};
+use crate::report::Stage;
+
+/// Runs every check and every test. All checks run, so that one look shows all that is wrong.
+pub fn verify(report: &Path) -> Result<Finished, Failure> {
+    let checkout = Checkout::find()?;
+    let tools = Tools::ensure(&checkout)?;
+    let target = TargetName::Local;
+    let mut run = RunDir::begin(&checkout, "stackproof verify".into(), &[target])?;
+    run.judge(&checkout, &tools)?;
+    for check in Check::all(&tools) {
+        anstream::eprint!("{:<13}", check.name());
+        let outcome = check.run(&checkout);
+        say(&outcome.stage);
+        if !outcome.stage.ok {
+            anstream::eprintln!("{}", outcome.output.trim_end());
+        }
+        run.record(outcome.stage)?;
+    }
+    let nextest = Nextest::everything();
+    anstream::eprintln!("{:<13}{}", "tests", nextest.command());
+    let begun = Instant::now();
+    let ended = nextest.run(&checkout, &tools, &run, target, "workspace")?;
+    let stage = Stage {
+        name: "tests".into(),
+        command: nextest.command(),
+        ok: ended == Ended::Passed,
+        seconds: rounded(begun.elapsed().as_secs_f64()),
+    };
+    anstream::eprint!("{:<13}", stage.name);
+    say(&stage);
+    run.record(stage)?;
+    run.finish()?;
+    conclude(run.path(), report)
+}
+
+fn say(stage: &Stage) {
+    anstream::eprintln!("{} in {:.1} s", if stage.ok { "passed" } else { "failed" }, stage.seconds);
+}
