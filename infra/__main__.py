@@ -63,7 +63,7 @@ database_password = StoredSecret(
     "database-password",
     StoredSecretArgs(
         place=place,
-        description=settings.secrets.database_password_description,
+        description=settings.credentials.database_description,
         value=settings.database.password.output(),
     ),
 )
@@ -72,7 +72,7 @@ application_key = StoredSecret(
     "application-key",
     StoredSecretArgs(
         place=place,
-        description=settings.secrets.application_key_description,
+        description=settings.credentials.application_description,
         value=application.secret_key,
     ),
 )

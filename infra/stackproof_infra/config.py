@@ -25,8 +25,8 @@ function of what it is given, so a configuration can be checked without a cloud.
 | `storage.noncurrentExpirationDays` | 30 | how long an overwritten or deleted object can be had back |
 | `storage.readers` | none | principals who may read assets, beside the application |
 | `storage.forceDestroy` | false | whether a destroy deletes the assets too |
-| `secrets.databasePasswordDescription` | a sentence | for people who read the list of secrets |
-| `secrets.applicationKeyDescription` | a sentence | likewise |
+| `credentials.databaseDescription` | a sentence | for people who read the list of secrets |
+| `credentials.applicationDescription` | a sentence | likewise |
 | `identity.description`, `identity.keyDescription` | a sentence | likewise |
 | `identity.keyExpiresAt` | never | when the application's key stops working |
 """
@@ -101,11 +101,11 @@ class StorageSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SecretsSettings:
-    """The keys of `secrets`."""
+class CredentialsSettings:
+    """The keys of `credentials`; the command line refuses plain texts under names that sound like a secret's."""
 
-    database_password_description: str
-    application_key_description: str
+    database_description: str
+    application_description: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,7 @@ class Settings:
     network: NetworkSettings
     database: DatabaseSettings
     storage: StorageSettings
-    secrets: SecretsSettings
+    credentials: CredentialsSettings
     identity: IdentitySettings
 
 
@@ -180,7 +180,7 @@ def read(given: Given) -> Settings:
         network=_network(top.section("network")),
         database=_database(top, top.section("database")),
         storage=_storage(top, top.section("storage")),
-        secrets=_secrets(top.section("secrets")),
+        credentials=_credentials(top.section("credentials")),
         identity=_identity(top.section("identity")),
     )
     top.refuse_unknown()
@@ -251,16 +251,16 @@ def _storage(top: Section, storage: Section) -> StorageSettings:
     return settings
 
 
-def _secrets(secrets: Section) -> SecretsSettings:
-    settings = SecretsSettings(
-        database_password_description=secrets.text(
-            "databasePasswordDescription", rules.DESCRIPTION, "Password of the application's database user."
+def _credentials(credentials: Section) -> CredentialsSettings:
+    settings = CredentialsSettings(
+        database_description=credentials.text(
+            "databaseDescription", rules.DESCRIPTION, "Password of the application's database user."
         ),
-        application_key_description=secrets.text(
-            "applicationKeyDescription", rules.DESCRIPTION, "Secret key of the application's API key."
+        application_description=credentials.text(
+            "applicationDescription", rules.DESCRIPTION, "Secret key of the application's API key."
         ),
     )
-    secrets.refuse_unknown()
+    credentials.refuse_unknown()
     return settings
 
 

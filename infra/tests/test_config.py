@@ -173,9 +173,9 @@ BAD: dict[str, tuple[Mapping[str, object], str]] = {
         "database.backupRetentionDay: is not a key of this stack, for example database.backupRetentionDays",
     ),
     "key like no other": (
-        {"secrets": {"x": 1}},
-        "secrets.x: is not a key of this stack, for example "
-        "secrets.applicationKeyDescription or secrets.databasePasswordDescription",
+        {"credentials": {"x": 1}},
+        "credentials.x: is not a key of this stack, for example "
+        "credentials.applicationDescription or credentials.databaseDescription",
     ),
 }
 
