@@ -62,18 +62,19 @@ impl Tables {
     pub fn under<'a>(
         &'a self,
         kind: &str,
-        prefix: &'a str,
-        after: Option<&'a str>,
+        prefix: &str,
+        after: Option<&str>,
     ) -> impl Iterator<Item = (&'a str, &'a Arc<Record>)> + use<'a> {
         let from = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
-        self.kinds
-            .get(kind)
+        let range = self.kinds.get(kind).map(|table| table.range::<str, _>((from, Bound::Unbounded)));
+        let prefix = prefix.to_owned();
+        range
             .into_iter()
-            .flat_map(move |table| table.range::<str, _>((from, Bound::Unbounded)))
-            .take_while(move |(key, _)| key.starts_with(prefix))
+            .flatten()
+            .take_while(move |(key, _)| key.starts_with(&prefix))
             .map(|(key, record)| (key.as_str(), record))
     }
 
