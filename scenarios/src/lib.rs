@@ -1,1 +1,9 @@
 //! The cast of the acceptance scenarios: what a given, a when or a then needs.
+//!
+//! Scenarios hold no plumbing, no target and no `if live`: all of that is here.
+
+mod deployment;
+mod inventory;
+
+pub use deployment::{Deployment, changed};
+pub use inventory::{Inventory, LEFT_BY_SCALEWAY};

@@ -146,9 +146,9 @@ async fn exec(home: &CloudHome, command: &[String]) -> Result<(), Failure> {
     let mut child = std::process::Command::new(program);
     child.args(arguments);
     running.environment(false).apply_std(&mut child);
-    stackproof::pulumi::plain_environment(&Workspace::find()?)?.into_iter().for_each(|(name, value)| {
-        child.env(name, value);
-    });
+    child.envs(stackproof::pulumi::plain_environment(&Workspace::find()?)?);
+    // Whom a bucket policy has to name so that its deployer is not shut out.
+    child.env("STACKPROOF_OWNER_ID", running.owner_id());
     let error = child.exec();
     Err(Failure::environment(format!("{program} could not be run")).because(error))
 }

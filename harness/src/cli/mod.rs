@@ -4,6 +4,7 @@ mod accept;
 mod cloud;
 mod deploy;
 mod doctor;
+mod fault;
 mod report;
 mod verify;
 
@@ -30,6 +31,12 @@ enum Command {
     /// The local Scaleway cloud: start, stop, status, exec.
     #[command(subcommand)]
     Cloud(cloud::Cloud),
+    /// Make the local cloud's requests fail: add, list, clear.
+    #[command(subcommand)]
+    Fault(fault::Faults),
+    /// The local cloud's clock: show, advance.
+    #[command(subcommand)]
+    Clock(fault::Clock),
     /// Create and update what differs from the program.
     Up(deploy::Deploy),
     /// Tell what `up` would do.
@@ -68,6 +75,8 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Report(arguments) => return report::run(arguments),
         Command::Doctor(doctor) => return doctor.run().map(|()| Exit::Success),
         Command::Cloud(command) => cloud::run(command).boxed(),
+        Command::Fault(command) => fault::run(command).boxed(),
+        Command::Clock(command) => fault::run_clock(command).boxed(),
         Command::Up(arguments) => deploy::run(arguments, Operation::Up).boxed(),
         Command::Preview { deploy, refresh, expect_no_changes } => {
             deploy::run(deploy, Operation::Preview { refresh, expect_no_changes }).boxed()

@@ -191,6 +191,11 @@ impl Running {
         &self.ready
     }
 
+    /// The identifier of the organisation's owner, who deploys.
+    pub fn owner_id(&self) -> &str {
+        &self.organization.owner_id
+    }
+
     /// The environment of tools that are to use it; see [`CloudProcess::environment`].
     pub fn environment(&self, direct: bool) -> Environment {
         environment(&self.ready, &self.organization, direct)

@@ -21,7 +21,7 @@ mod refusal;
 mod resource;
 mod store;
 
-pub use blob::{BlobError, Blobs, Digest};
+pub use blob::{BlobError, BlobStream, BlobWriter, Blobs, Digest};
 pub use call::{Act, Answer, Call, Caller, Look, Making};
 pub use catalogue::Catalogue;
 pub use clock::{Clock, Profile, rfc3339};
