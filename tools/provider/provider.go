@@ -64,6 +64,7 @@ var modules = map[string]string{
 var named = map[string][2]string{
 	"scaleway_cockpit":          {"observability", "Cockpit"},
 	"scaleway_container":        {"containers", "Container"},
+	"scaleway_datalab":          {"datalab", "Datalab"},
 	"scaleway_function":         {"functions", "Function"},
 	"scaleway_lb":               {"loadbalancers", "LoadBalancer"},
 	"scaleway_object":           {"object", "Item"},
@@ -75,16 +76,20 @@ var named = map[string][2]string{
 
 // namedData does the same for data sources.
 var namedData = map[string][2]string{
-	"scaleway_cockpit":          {"observability", "getInstance"},
-	"scaleway_container":        {"containers", "getContainer"},
-	"scaleway_function":         {"functions", "getFunction"},
-	"scaleway_lb":               {"loadbalancers", "getLoadBalancer"},
-	"scaleway_lbs":              {"loadbalancers", "getLoadBalancers"},
-	"scaleway_secret":           {"secrets", "getSecret"},
-	"scaleway_vpc":              {"network", "getVpc"},
-	"scaleway_vpcs":             {"network", "getVpcs"},
-	"scaleway_webhosting":       {"hosting", "getHosting"},
-	"scaleway_webhosting_offer": {"hosting", "getOffer"},
+	"scaleway_availability_zones": {"account", "getAvailabilityZones"},
+	"scaleway_cockpit":            {"observability", "getInstance"},
+	"scaleway_container":          {"containers", "getContainer"},
+	"scaleway_datalab":            {"datalab", "getDatalab"},
+	"scaleway_datalabs":           {"datalab", "getDatalabs"},
+	"scaleway_function":           {"functions", "getFunction"},
+	"scaleway_lb":                 {"loadbalancers", "getLoadBalancer"},
+	"scaleway_lbs":                {"loadbalancers", "getLoadBalancers"},
+	"scaleway_object":             {"object", "get"},
+	"scaleway_secret":             {"secrets", "getSecret"},
+	"scaleway_vpc":                {"network", "getVpc"},
+	"scaleway_vpcs":               {"network", "getVpcs"},
+	"scaleway_webhosting":         {"hosting", "getHosting"},
+	"scaleway_webhosting_offer":   {"hosting", "getOffer"},
 }
 
 // provider describes the Scaleway package: the Terraform provider's two halves
@@ -112,14 +117,29 @@ func provider(metadata []byte) tfbridge.ProviderInfo {
 			"zone":            fromEnvironment("SCW_DEFAULT_ZONE"),
 		},
 		Resources: map[string]*tfbridge.ResourceInfo{
+			// The package was written when these two were lists.
+			"scaleway_container": {Fields: map[string]*tfbridge.SchemaInfo{"health_check": {
+				Name:        "healthChecks",
+				MaxItemsOne: tfbridge.False(),
+				Elem: &tfbridge.SchemaInfo{Fields: map[string]*tfbridge.SchemaInfo{"http": {
+					Name:        "https",
+					MaxItemsOne: tfbridge.False(),
+				}}},
+			}}},
 			// A property named like its resource clashes in generated SDKs.
 			"scaleway_container_token": {Fields: map[string]*tfbridge.SchemaInfo{"token": {Name: "value"}}},
+			"scaleway_function_token":  {Fields: map[string]*tfbridge.SchemaInfo{"token": {Name: "value"}}},
 		},
 		DataSources: map[string]*tfbridge.DataSourceInfo{},
 	}
 	standard := tokens.MakeStandard(packageName)
 	for terraform, name := range named {
-		info.Resources[terraform] = &tfbridge.ResourceInfo{Tok: tfbridge.MakeResource(packageName, name[0], name[1])}
+		resource := info.Resources[terraform]
+		if resource == nil {
+			resource = &tfbridge.ResourceInfo{}
+			info.Resources[terraform] = resource
+		}
+		resource.Tok = tfbridge.MakeResource(packageName, name[0], name[1])
 	}
 	for terraform, name := range namedData {
 		info.DataSources[terraform] = &tfbridge.DataSourceInfo{Tok: tfbridge.MakeDataSource(packageName, name[0], name[1])}

@@ -66,7 +66,9 @@ pub(crate) fn identify(
             && identity.changed == (metadata.mtime(), metadata.mtime_nsec())
             && identity.inode == metadata.ino()
     };
-    if let Some(identity) = known.get(program).filter(fresh) {
+    // A script stands for a program elsewhere (a version manager's shim): it stays the same when that changes.
+    let script = is_script(program);
+    if let Some(identity) = known.get(program).filter(fresh).filter(|_| !script) {
         return Some(identity.clone());
     }
     let identity = Identity {
@@ -76,6 +78,9 @@ pub(crate) fn identify(
         version: version(program)?,
         sha256: sha256_of_file(program).ok()?,
     };
+    if script {
+        return Some(identity);
+    }
     known.retain(|path, _| path.exists());
     known.insert(program.to_owned(), identity.clone());
     // Two processes may each forget what the other learnt: it is learnt again, never wrong.
@@ -83,6 +88,12 @@ pub(crate) fn identify(
         tracing::debug!(%error, "identities not remembered");
     }
     Some(identity)
+}
+
+fn is_script(program: &Path) -> bool {
+    let mut first = [0; 2];
+    let read = std::fs::File::open(program).and_then(|mut file| io::Read::read_exact(&mut file, &mut first));
+    read.is_ok() && &first == b"#!"
 }
 
 fn read(file: &Path) -> BTreeMap<PathBuf, Identity> {
@@ -159,5 +170,15 @@ mod tests {
         assert_eq!(identify(&cache, &program, |_| panic!("remembered")), Some(first));
         std::fs::write(&program, "other").unwrap();
         assert_eq!(identify(&cache, &program, |_| Some("2.0".into())).unwrap().version, "2.0");
+    }
+
+    #[test]
+    fn a_shim_is_asked_every_time() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = Cache::at(home.path().join("cache"));
+        let shim = home.path().join("tool");
+        std::fs::write(&shim, "#!/bin/sh\nexec tool-of-the-day").unwrap();
+        assert_eq!(identify(&cache, &shim, |_| Some("1.0".into())).unwrap().version, "1.0");
+        assert_eq!(identify(&cache, &shim, |_| Some("2.0".into())).unwrap().version, "2.0");
     }
 }

@@ -26,19 +26,6 @@ use self::identity::{Identity, Version};
 use self::machine::Machine;
 use crate::{Failure, Progress};
 
-/// Variables of a user's shell that must not reach pulumi and what it starts.
-pub const REMOVED: [&str; 6] = [
-    // The provider cannot start its S3 client with it, and it overrides the bundle of SSL_CERT_FILE.
-    "AWS_CA_BUNDLE",
-    // In lower case they send gRPC's calls to the engine, on this machine, through the proxy.
-    "http_proxy",
-    "https_proxy",
-    "PYTHONHOME",
-    "PYTHONPATH",
-    // Would put the system's plugins aside that were chosen here.
-    "PULUMI_IGNORE_AMBIENT_PLUGINS",
-];
-
 /// The tools a deployment runs on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Toolchain {
@@ -242,7 +229,7 @@ impl Toolchain {
             .chain(&self.postgres)
     }
 
-    /// The environment pulumi is run in, over the caller's own without [`REMOVED`].
+    /// The environment pulumi is run in, over that of the target.
     ///
     /// `pulumi_home` is a folder of the run's own; the provider plugin is linked into it, so that pulumi finds
     /// it without a download and without a warning.
@@ -270,6 +257,9 @@ impl Toolchain {
             ("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true".into()),
             ("PULUMI_PYTHON_CMD", text(self.python.path.clone().into())),
             ("VIRTUAL_ENV", text(environment.into())),
+            // Empty is unset to Python: a user's own would mix other packages in.
+            ("PYTHONHOME", String::new()),
+            ("PYTHONPATH", String::new()),
             // Scaleway's object storage sends no checksums the SDK would otherwise warn about.
             ("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required".into()),
         ]
