@@ -98,7 +98,9 @@ impl Suite {
             let json = serde_json::to_vec(&cases).map_err(|error| Failure::failed(error.to_string()))?;
             // Beside, then renamed: another process may look at the same moment.
             let beside = self.place.join(format!("cases-{}.json", std::process::id()));
-            fs::write(&beside, json).and_then(|()| fs::rename(&beside, &remembered)).map_err(|error| no_place(&error))?;
+            fs::write(&beside, json)
+                .and_then(|()| fs::rename(&beside, &remembered))
+                .map_err(|error| no_place(&error))?;
         }
         Ok(cases)
     }
