@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{Checkout, Ended, Finished, Nextest, RunDir, Tools, conclude};
-use crate::Failure;
 use crate::acceptance::TargetName;
+use crate::{Failure, Progress};
 
 /// What is asked of an acceptance run.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct Acceptance {
 /// Runs the scenarios and writes the report.
 pub fn accept(asked: &Acceptance) -> Result<Finished, Failure> {
     let checkout = Checkout::find()?;
-    let tools = Tools::ensure(&checkout)?;
+    let tools = Tools::ensure(&Progress::detect())?;
     let mut run = RunDir::begin(&checkout, asked.command(), &asked.targets)?;
     run.judge(&checkout, &tools)?;
     let nextest = Nextest::scenarios(&asked.only, asked.full);

@@ -1,4 +1,4 @@
-//! The checkout that is judged: where it lies, what exactly is in it.
+//! The checkout that is judged: what exactly is in it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,11 +6,9 @@ use std::process::Command;
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
-use crate::Failure;
-use crate::report::{Git, Requirements};
+use crate::report::Git;
+use crate::{Failure, Workspace};
 
-/// The environment variable that names the checkout outright.
-const ROOT_VARIABLE: &str = "STACKPROOF_ROOT";
 /// Endings of the files that make the infrastructure program what it is.
 const PROGRAM: [&str; 4] = ["py", "yaml", "toml", "txt"];
 
@@ -23,22 +21,12 @@ pub struct Checkout {
 impl Checkout {
     /// The checkout the environment names, or the one the working directory lies in.
     pub fn find() -> Result<Self, Failure> {
-        let start = match std::env::var_os(ROOT_VARIABLE).filter(|root| !root.is_empty()) {
-            Some(root) => PathBuf::from(root),
-            None => std::env::current_dir()
-                .map_err(|error| Failure::environment("there is no working directory").because(error))?,
-        };
-        Self::around(&start).ok_or_else(|| {
-            Failure::usage("this is no checkout of stackproof")
-                .because(format!("no directory above {} has {}", start.display(), Requirements::PATH))
-                .next(format!("change into the checkout, or set {ROOT_VARIABLE} to it"))
-        })
+        Workspace::find().map(Self::from)
     }
 
     /// The checkout around a directory.
-    pub fn around(start: &Path) -> Option<Self> {
-        let root = start.ancestors().find(|directory| directory.join(Requirements::PATH).is_file())?;
-        Some(Self { root: root.to_owned() })
+    pub fn around(directory: &Path) -> Option<Self> {
+        Workspace::around(directory).map(Self::from)
     }
 
     /// Its top directory.
@@ -79,5 +67,11 @@ impl Checkout {
             }
         }
         if files == 0 { String::new() } else { hex::encode(digest.finalize()) }
+    }
+}
+
+impl From<Workspace> for Checkout {
+    fn from(workspace: Workspace) -> Self {
+        Self { root: workspace.root }
     }
 }

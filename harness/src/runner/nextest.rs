@@ -74,9 +74,7 @@ impl Nextest {
         command.current_dir(checkout.root()).stdin(Stdio::null()).stdout(standard_error()?);
         command.env(RUN_VARIABLE, absolute(run.path())?).env(TARGET_VARIABLE, target.to_string());
         command.env(BIN_VARIABLE, this_program()?);
-        if let Ok(python) = &tools.python {
-            command.env(super::tools::PYTHON_VARIABLE, python);
-        }
+        command.env(super::tools::PYTHON_VARIABLE, &tools.python);
         without_cargo_run(&mut command);
         let status = command.status().map_err(|error| {
             Failure::environment("cargo-nextest does not start").because(error).next("stackproof doctor")

@@ -1,10 +1,10 @@
 //! The tools a run needs, and who they are.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::Checkout;
-use crate::Failure;
 use crate::report::Tool;
+use crate::toolchain::Toolchain;
+use crate::{Failure, Progress};
 
 /// The environment variable that names the Python of the infrastructure's virtual environment.
 pub const PYTHON_VARIABLE: &str = "STACKPROOF_PYTHON";
@@ -14,42 +14,40 @@ pub const PYTHON_VARIABLE: &str = "STACKPROOF_PYTHON";
 pub struct Tools {
     /// The test runner.
     pub nextest: PathBuf,
-    /// The Python with the infrastructure's packages; the reason where there is none.
-    pub python: Result<PathBuf, Failure>,
+    /// The Python with the infrastructure's packages.
+    pub python: PathBuf,
     /// Every tool's version, provenance and digest, for the report.
     pub identities: Vec<Tool>,
 }
 
 impl Tools {
-    /// Finds the tools.
-    pub fn ensure(checkout: &Checkout) -> Result<Self, Failure> {
-        let nextest = which::which("cargo-nextest").map_err(|_| {
+    /// Finds the tools, or installs them now: a scenario that had to would run out of time.
+    pub fn ensure(progress: &Progress) -> Result<Self, Failure> {
+        let toolchain = Toolchain::ensure(progress)?;
+        let nextest = toolchain.nextest.as_ref().map(|tool| tool.path.clone()).ok_or_else(|| {
             Failure::environment("cargo-nextest is missing")
                 .because("the scenarios are run by it")
                 .next("cargo install cargo-nextest --locked")
         })?;
-        Ok(Self { nextest, python: python(checkout.root()), identities: Vec::new() })
+        let postgres = Toolchain::postgres(progress)?;
+        let identities = toolchain.tools().filter(|tool| tool.name != postgres.name).chain([&postgres]);
+        let identities = identities.map(|tool| Tool {
+            name: tool.name.into(),
+            version: tool.version.clone(),
+            provenance: tool.provenance.to_string(),
+            digest: tool.sha256.clone(),
+        });
+        Ok(Self { nextest, identities: identities.collect(), python: toolchain.python.path.clone() })
     }
 
     /// A program beside the Python, such as `ruff`.
     pub fn beside_python(&self, program: &str) -> Result<PathBuf, Failure> {
-        let python = self.python.clone()?;
-        let beside = python.with_file_name(program);
+        let beside = self.python.with_file_name(program);
         if beside.is_file() {
             return Ok(beside);
         }
         Err(Failure::environment(format!("{program} is missing"))
             .because("it belongs into the infrastructure's virtual environment")
-            .next("stackproof doctor"))
+            .next("stackproof doctor --install"))
     }
-}
-
-fn python(root: &Path) -> Result<PathBuf, Failure> {
-    let named = std::env::var_os(PYTHON_VARIABLE).map(PathBuf::from);
-    let usual = root.join("infra/.venv/bin/python");
-    named.into_iter().chain([usual]).find(|python| python.is_file()).ok_or_else(|| {
-        Failure::environment("the Python environment of infra/ is missing")
-            .because("its tests, linters and the Pulumi program need it")
-            .next("stackproof doctor")
-    })
 }

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::{Check, Checkout, Ended, Finished, Nextest, RunDir, Tools, conclude};
-use crate::Failure;
 use crate::acceptance::{TargetName, rounded};
 use crate::report::Stage;
+use crate::{Failure, Progress};
 
 /// Runs every check and every test. All checks run, so that one look shows all that is wrong.
 pub fn verify(report: &Path) -> Result<Finished, Failure> {
     let checkout = Checkout::find()?;
-    let tools = Tools::ensure(&checkout)?;
+    let tools = Tools::ensure(&Progress::detect())?;
     let target = TargetName::Local;
     let mut run = RunDir::begin(&checkout, "stackproof verify".into(), &[target])?;
     run.judge(&checkout, &tools)?;
