@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     api::{Api, Outcome},
     control::{Faults, Traffic, Verdict},
-    kernel::Cloud,
+    kernel::{Blobs, Cloud},
 };
 
 /// Put into an answer's extensions when the caller is not to hear it: whoever holds the connection
@@ -35,6 +35,7 @@ pub struct Front {
     cloud: Arc<Cloud>,
     api: Api,
     object: Answering,
+    blobs: Blobs,
     faults: Faults,
     traffic: Traffic,
 }
@@ -44,14 +45,24 @@ impl Front {
     ///
     /// # Errors
     /// Two routes that cannot be told apart.
-    pub fn new(cloud: Arc<Cloud>, object: Answering) -> Result<Self, String> {
+    pub fn new(cloud: Arc<Cloud>, object: Answering, blobs: Blobs) -> Result<Self, String> {
         let api = Api::new(Arc::clone(&cloud))?;
-        Ok(Self { cloud, api, object, faults: Faults::default(), traffic: Traffic::default() })
+        Ok(Self { cloud, api, object, blobs, faults: Faults::default(), traffic: Traffic::default() })
     }
 
     /// The cloud.
     pub fn cloud(&self) -> &Arc<Cloud> {
         &self.cloud
+    }
+
+    /// Writes the cloud as it is now into another state directory: first the moment, then the
+    /// contents it names, which never change.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn fork(&self, folder: &std::path::Path) -> std::io::Result<()> {
+        self.cloud.store().fork(folder).map_err(std::io::Error::other)?;
+        self.blobs.share_with(&folder.join("blobs"))
     }
 
     /// The faults in force.

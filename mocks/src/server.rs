@@ -126,13 +126,16 @@ impl Server {
         };
         let catalogue = Catalogue::new(products).map_err(StartError::Declaration)?;
         let cloud = Arc::new(Cloud::new(Arc::clone(&store), catalogue, services::iam::authorize));
-        let object =
-            Arc::new(ObjectStorage::new(Arc::clone(&store), blobs, Arc::new(IamIdentity::new(Arc::clone(&store)))));
+        let object = Arc::new(ObjectStorage::new(
+            Arc::clone(&store),
+            blobs.clone(),
+            Arc::new(IamIdentity::new(Arc::clone(&store))),
+        ));
         let answering = move |request| {
             let object = Arc::clone(&object);
             async move { object.handle(request).await }.boxed()
         };
-        let front = Arc::new(Front::new(cloud, Arc::new(answering)).map_err(StartError::Declaration)?);
+        let front = Arc::new(Front::new(cloud, Arc::new(answering), blobs).map_err(StartError::Declaration)?);
         let stop = CancellationToken::new();
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let door = |door: Door| {

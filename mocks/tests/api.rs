@@ -1,5 +1,7 @@
 //! The JSON API as clients meet it: what it answers to right and to wrong requests.
 
+#![allow(clippy::unwrap_used, reason = "a test's own helpers")]
+
 mod made_up;
 mod support;
 

@@ -1,5 +1,7 @@
 //! What the local cloud promises about itself: it starts at once, and loses nothing it has acknowledged.
 
+#![allow(clippy::unwrap_used, reason = "a test's own helpers")]
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -73,7 +75,7 @@ async fn load(
 ) -> usize {
     for number in 0.. {
         let name = format!("r{round}-w{worker}-n{number}");
-        if worker % 2 == 0 {
+        if worker.is_multiple_of(2) {
             match api.send(Method::POST, "/iam/v1alpha1/applications", Some(json!({"name": name}))).await {
                 Ok(answer) if answer.status == 200 => {
                     acknowledged.lock().unwrap().applications.push(answer.body["id"].as_str().unwrap().to_owned());

@@ -105,7 +105,7 @@ struct Fork {
 }
 
 async fn fork(State(front): State<Arc<Front>>, Json(fork): Json<Fork>) -> Response {
-    match front.cloud().store().fork(&fork.folder) {
+    match front.fork(&fork.folder) {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => failed(&error),
     }

@@ -137,6 +137,46 @@ impl Blobs {
     }
 }
 
+impl Blobs {
+    /// Puts all blobs into another folder, for a fork of the cloud. Files are linked where that is
+    /// possible: they never change, so both clouds may have them.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn share_with(&self, other: &Path) -> io::Result<()> {
+        let there = Self::in_folder(other)?;
+        match &self.0 {
+            Place::Memory(blobs) => {
+                for bytes in blobs.read().values() {
+                    there.put(bytes).map_err(io::Error::other)?;
+                }
+            }
+            Place::Folder(folder) => {
+                for shelf in fs::read_dir(folder.as_path())? {
+                    let shelf = shelf?;
+                    // Files beside the shelves are blobs in the making: no snapshot knows them.
+                    if shelf.file_type()?.is_dir() {
+                        share_shelf(&shelf.path(), &other.join(shelf.file_name()))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn share_shelf(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for file in fs::read_dir(from)? {
+        let file = file?;
+        let target = to.join(file.file_name());
+        if !target.exists() && fs::hard_link(file.path(), &target).is_err() {
+            fs::copy(file.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
 /// A blob in the making.
 pub struct BlobWriter {
     blobs: Blobs,

@@ -8,6 +8,12 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{ArgumentFault, Making, Reason, Refusal, is_uuid};
 
+/// A function that computes a field of a resource in the making.
+pub type Compute = fn(&mut Making<'_, '_>) -> Result<Value, Refusal>;
+
+/// A rule beyond a field's form; it returns what would be right.
+pub type Rule = fn(&Value) -> Result<(), String>;
+
 /// A field of a resource.
 #[derive(Clone)]
 pub struct Field {
@@ -18,7 +24,7 @@ pub struct Field {
     pub(super) fixed: bool,
     pub(super) input_only: bool,
     pub(super) refers: Option<Reference>,
-    pub(super) check: Option<fn(&Value) -> Result<(), String>>,
+    pub(super) check: Option<Rule>,
 }
 
 /// Where a field's value comes from.
@@ -29,7 +35,7 @@ pub(super) enum Origin {
     /// The request may say it; else the default holds.
     Optional,
     /// The cloud computes it when the resource is made.
-    Computed(fn(&mut Making<'_, '_>) -> Result<Value, Refusal>),
+    Computed(Compute),
 }
 
 /// A field that names another resource.
@@ -68,7 +74,7 @@ pub fn optional(name: &'static str) -> Field {
 }
 
 /// A field of the answer that the cloud computes when the resource is made.
-pub fn computed(name: &'static str, compute: fn(&mut Making<'_, '_>) -> Result<Value, Refusal>) -> Field {
+pub fn computed(name: &'static str, compute: Compute) -> Field {
     Field::new(name, Origin::Computed(compute))
 }
 
@@ -216,7 +222,7 @@ impl Field {
 
     /// A further rule; it returns what would be right.
     #[must_use]
-    pub fn check(mut self, rule: fn(&Value) -> Result<(), String>) -> Self {
+    pub fn check(mut self, rule: Rule) -> Self {
         self.check = Some(rule);
         self
     }

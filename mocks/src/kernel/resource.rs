@@ -21,6 +21,12 @@ pub struct Product {
     pub resources: Vec<Resource>,
 }
 
+/// A function beside a table that is called while a resource is made or changed.
+pub type OnMaking = fn(&mut Making<'_, '_>) -> Result<(), Refusal>;
+
+/// A function beside a table that is called before a resource is deleted; gets its key.
+pub type OnDelete = fn(&mut Act<'_, '_>, &str) -> Result<(), Refusal>;
+
 /// The four shapes of Scaleway's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -163,10 +169,10 @@ pub struct Resource {
     pub(super) unique: Option<&'static str>,
     pub(super) routes: Vec<Route>,
     pub(super) without: &'static [&'static str],
-    pub(super) made: Option<fn(&mut Making<'_, '_>) -> Result<(), Refusal>>,
-    pub(super) updated: Option<fn(&mut Making<'_, '_>) -> Result<(), Refusal>>,
-    pub(super) settled: Option<fn(&mut Making<'_, '_>) -> Result<(), Refusal>>,
-    pub(super) deleted: Option<fn(&mut Act<'_, '_>, &str) -> Result<(), Refusal>>,
+    pub(super) made: Option<OnMaking>,
+    pub(super) updated: Option<OnMaking>,
+    pub(super) settled: Option<OnMaking>,
+    pub(super) deleted: Option<OnDelete>,
     pub(super) listed_if: Option<fn(&Record, &Call) -> bool>,
     pub(super) identified: bool,
     pub(super) timed: bool,
@@ -369,28 +375,28 @@ impl Resource {
 
     /// What else happens when one is made, before it is written.
     #[must_use]
-    pub fn made(mut self, run: fn(&mut Making<'_, '_>) -> Result<(), Refusal>) -> Self {
+    pub fn made(mut self, run: OnMaking) -> Self {
         self.made = Some(run);
         self
     }
 
     /// What else happens when one is updated, before it is written.
     #[must_use]
-    pub fn updated(mut self, run: fn(&mut Making<'_, '_>) -> Result<(), Refusal>) -> Self {
+    pub fn updated(mut self, run: OnMaking) -> Self {
         self.updated = Some(run);
         self
     }
 
     /// What else happens when one reaches its settled state.
     #[must_use]
-    pub fn settled(mut self, run: fn(&mut Making<'_, '_>) -> Result<(), Refusal>) -> Self {
+    pub fn settled(mut self, run: OnMaking) -> Self {
         self.settled = Some(run);
         self
     }
 
     /// What else happens, or forbids it, when one is to be deleted; gets its key.
     #[must_use]
-    pub fn deleted(mut self, run: fn(&mut Act<'_, '_>, &str) -> Result<(), Refusal>) -> Self {
+    pub fn deleted(mut self, run: OnDelete) -> Self {
         self.deleted = Some(run);
         self
     }

@@ -450,7 +450,12 @@ mod tests {
         let first = store(Some(folder.path()));
         put(&first, "a");
         put(&first, "b");
-        first.write::<(), JournalError>(|tx| Ok(tx.remove("vpc.vpc", "a"))).unwrap();
+        first
+            .write::<(), JournalError>(|tx| {
+                tx.remove("vpc.vpc", "a");
+                Ok(())
+            })
+            .unwrap();
         drop(first);
         let second = store(Some(folder.path()));
         assert_eq!(

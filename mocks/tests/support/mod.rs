@@ -1,6 +1,7 @@
 //! A cloud without listeners: requests go straight to the API's door.
 
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test's own helpers")]
 
 use std::sync::Arc;
 
