@@ -15,7 +15,9 @@ pub(super) fn scenario(fragment: &Fragment) -> String {
     for budget in fragment.budgets.iter().filter(|budget| !budget.ok) {
         lines.push(format!("  budget {}: {} {}, limit {}", budget.id, budget.measured, budget.unit, budget.limit));
     }
-    if !fragment.reason.is_empty() {
+    // Where a step failed, the reason is its sentence, and it was just said.
+    let said = fragment.steps.iter().any(|step| step.status != Status::Passed);
+    if !fragment.reason.is_empty() && !said {
         lines.push(format!("  {}", fragment.reason));
     }
     lines.join("\n")

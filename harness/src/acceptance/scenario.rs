@@ -284,7 +284,7 @@ fn judge(record: &Record) -> (Status, String) {
         return (Status::NotApplicable, format!("not applicable on this target, because {reason}"));
     }
     if let Some(step) = fragment.steps.iter().find(|step| step.status != Status::Passed) {
-        return (Status::Failed, format!("failed: {}", step.sentence));
+        return (Status::Failed, step.sentence.clone());
     }
     if let Some(budget) = fragment.budgets.iter().find(|budget| !budget.ok) {
         return (Status::Failed, format!("the budget {} does not hold", budget.id));

@@ -25,7 +25,7 @@ pub fn accept(asked: &Acceptance) -> Result<Finished, Failure> {
     let tools = Tools::ensure(&Progress::detect())?;
     let mut run = RunDir::begin(&checkout, asked.command(), &asked.targets)?;
     run.judge(&checkout, &tools)?;
-    let nextest = Nextest::scenarios(&asked.only, asked.full);
+    let mut nextest = Nextest::scenarios(&asked.only, asked.full);
     for target in &asked.targets {
         match nextest.run(&checkout, &tools, &run, *target, &target.to_string())? {
             // What failed is in the fragments and in nextest's own file.
@@ -38,6 +38,7 @@ pub fn accept(asked: &Acceptance) -> Result<Finished, Failure> {
                     .next("list them: cargo nextest list --package stackproof-scenarios"));
             }
         }
+        nextest = nextest.on_a_further_target();
     }
     run.finish()?;
     conclude(run.path(), &asked.report)

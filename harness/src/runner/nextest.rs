@@ -13,6 +13,9 @@ use crate::acceptance::{RUN_VARIABLE, TARGET_VARIABLE, TargetName};
 /// The environment variable that names this program for the scenarios that call it.
 pub const BIN_VARIABLE: &str = "STACKPROOF_BIN";
 
+/// The names scenarios bear: those of the seed's ids.
+const SCENARIOS: &str = "test(/(^|::)(us|ec|fr_|sc_|nfr_)[0-9]/)";
+
 /// How a test run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -45,6 +48,15 @@ impl Nextest {
             arguments.extend(["--filterset".to_owned(), filter(only)]);
         }
         Self { profile, arguments }
+    }
+
+    /// The scenarios without the tests beside them, which say the same on every target.
+    #[must_use]
+    pub fn on_a_further_target(mut self) -> Self {
+        if !self.arguments.iter().any(|argument| argument == "--filterset") {
+            self.arguments.extend(["--filterset".to_owned(), SCENARIOS.to_owned()]);
+        }
+        self
     }
 
     /// Every test of the workspace.
@@ -138,5 +150,14 @@ mod tests {
     fn an_id_selects_its_own_tests_only() {
         let ids = ["US1.1".to_owned(), "NFR-003".to_owned()];
         assert_eq!(filter(&ids), "test(/(^|::)(us1_1|nfr_003)(_|$)/)");
+    }
+
+    #[test]
+    fn a_further_target_plays_scenarios_only_and_those_asked_for() {
+        let filters = |nextest: Nextest| nextest.arguments.iter().filter(|word| word.starts_with("test(")).count();
+        let all = Nextest::scenarios(&[], false);
+        assert_eq!(filters(all.clone()), 0);
+        assert_eq!(filters(all.on_a_further_target().on_a_further_target()), 1);
+        assert_eq!(filters(Nextest::scenarios(&["US1.1".to_owned()], false).on_a_further_target()), 1);
     }
 }
