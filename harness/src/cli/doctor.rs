@@ -67,7 +67,7 @@ fn show(found: &[Found], cache: &Cache) {
     }
     anstream::println!("cache: {}", cache.root().display());
     let later = found.iter().filter(|found| found.tool.is_none() && found.installable.is_some()).count();
-    if later > 0 {
+    if later > 0 && found.iter().all(Found::is_ready) {
         anstream::println!("next: nothing to do, or stackproof doctor --install to have the rest at once");
     }
 }

@@ -78,7 +78,7 @@ impl Cache {
         if let Some(folder) = self.installed(key) {
             return Ok(folder);
         }
-        self.sweep(key).map_err(|error| self.unusable(&error))?;
+        self.sweep(key, None).map_err(|error| self.unusable(&error))?;
         let folder = tempfile::Builder::new()
             .prefix(&format!("{key}."))
             .tempdir_in(&tools)
@@ -86,6 +86,8 @@ impl Cache {
         build(folder.path())?;
         let folder = folder.keep();
         self.publish(key, &folder).map_err(|error| self.unusable(&error))?;
+        // Once more: what a killed stackproof had started may have gone on writing for a while.
+        self.sweep(key, Some(&folder)).map_err(|error| self.unusable(&error))?;
         Ok(folder)
     }
 
@@ -109,12 +111,12 @@ impl Cache {
         Ok(lock)
     }
 
-    /// Removes what interrupted builds of `key` left. Only the lock's holder may.
-    fn sweep(&self, key: &str) -> io::Result<()> {
+    /// Removes what interrupted builds of `key` left, but for `kept`. Only the lock's holder may.
+    fn sweep(&self, key: &str, kept: Option<&Path>) -> io::Result<()> {
         let prefix = format!("{key}.");
         for entry in std::fs::read_dir(self.root.join("tools"))? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            if entry.file_name().to_string_lossy().starts_with(&prefix) && Some(entry.path().as_path()) != kept {
                 let removed = match entry.file_type()?.is_dir() {
                     true => std::fs::remove_dir_all(entry.path()),
                     false => std::fs::remove_file(entry.path()),
@@ -193,6 +195,8 @@ mod tests {
         assert_eq!(cache.installed("tool-1"), None);
         let folder = cache
             .install("tool-1", &Progress::Silent, |folder| {
+                // What the killed build had started is still writing.
+                std::fs::create_dir_all(&half).unwrap();
                 std::fs::write(folder.join("tool"), "whole").unwrap();
                 Ok(())
             })

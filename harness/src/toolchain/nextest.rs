@@ -33,7 +33,10 @@ pub(crate) fn find(machine: &Machine) -> Result<Search, Failure> {
     }
     Ok(match environment.find(machine)?.missing {
         None => search.installable("will be installed with the Python packages"),
-        Some(failure) => search.missing(failure),
+        Some(_) => search.missing(
+            Failure::environment("cargo-nextest not found: it comes with the Python packages, or of its own")
+                .next("cargo install cargo-nextest --locked"),
+        ),
     })
 }
 
