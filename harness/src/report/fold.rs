@@ -188,11 +188,6 @@ fn rejections(report: &Report, inputs: &Inputs) -> Vec<String> {
     for stage in report.checks.iter().filter(|stage| !stage.ok) {
         reasons.push(format!("check {} failed", stage.name));
     }
-    for row in report.requirements.iter().filter(|row| row.status == Proof::Failed) {
-        if !report.scenarios.iter().any(|scenario| scenario.id == row.id) {
-            reasons.push(format!("{} is not fulfilled: {}", row.id, row.evidence.join(", ")));
-        }
-    }
     reasons.extend(inputs.missing_evidence.iter().map(|path| format!("evidence is missing: {path}")));
     if report.counts.scenarios_passed == 0 {
         reasons.push("no scenario passed: nothing was shown".into());
