@@ -1,6 +1,6 @@
 //! A stack of a scenario's own: the project's program, deployed to the scenario's target.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use stackproof::{
@@ -8,7 +8,7 @@ use stackproof::{
     acceptance::Scenario,
     pulumi::{Change, Operation, Outcome, Settings, Stack},
     stack::{Cost, configure},
-    target::Target,
+    target::{CloudProcess, Launch, Target},
 };
 use tempfile::TempDir;
 
@@ -33,11 +33,10 @@ impl Deployment {
     /// When a tool is missing, the target cannot be reached or Pulumi refuses the configuration.
     pub async fn configured(s: &Scenario) -> Result<Self, Failure> {
         let folder = tempfile::tempdir().map_err(|error| Failure::environment("no scratch folder").because(error))?;
-        let begun = Instant::now();
         let target = Target::for_scenario(s.target(), &folder.path().join("cloud")).await?;
         if target.control().is_some() {
-            target.api()?.get("/account/v3/projects").await?;
-            s.budget("local cloud: start to first answer", begun.elapsed().as_secs_f64() * 1000.0, 50.0, "ms");
+            let started = fastest_start(&folder).await?;
+            s.budget("local cloud: start to first answer, best of 5", started.as_secs_f64() * 1000.0, 50.0, "ms");
         }
         s.secret(&target.environment().credentials().secret_key);
         let toolchain = Toolchain::ensure(&Progress::Silent)?;
@@ -150,6 +149,22 @@ impl Deployment {
             None => Ok(None),
         }
     }
+}
+
+/// How long a local cloud takes from being launched to its first answer. The fastest of several: the
+/// others tell how busy the machine was.
+async fn fastest_start(folder: &TempDir) -> Result<Duration, Failure> {
+    let launch = Launch::new(&folder.path().join("start"));
+    let mut fastest = Duration::MAX;
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let cloud = CloudProcess::launch(&launch).await?;
+        if let Some(control) = cloud.control() {
+            control.now().await?;
+            fastest = fastest.min(begun.elapsed());
+        }
+    }
+    Ok(fastest)
 }
 
 async fn open(folder: &TempDir, name: &str, toolchain: &Toolchain, target: &Target) -> Result<Stack, Failure> {

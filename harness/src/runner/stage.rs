@@ -84,6 +84,14 @@ impl Check {
         let mut command = Command::new(program);
         command.args(&self.words[1..]).current_dir(checkout.root().join(self.folder)).stdin(Stdio::null());
         nextest::without_cargo_run(&mut command);
+        // A type checker asks the `python` it finds first which packages there are.
+        if let Some(beside) = program.parent() {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let folders = std::iter::once(beside.to_owned()).chain(std::env::split_paths(&path));
+            if let Ok(path) = std::env::join_paths(folders) {
+                command.env("PATH", path);
+            }
+        }
         match command.output() {
             Err(error) => (false, format!("{} does not start: {error}", self.words[0])),
             Ok(output) => {

@@ -1,6 +1,5 @@
 //! Buckets: made, found, listed, removed.
 
-use http::{HeaderMap, HeaderValue};
 use s3s::{
     S3ErrorCode, S3Request, S3Response, S3Result,
     dto::{
@@ -178,13 +177,4 @@ pub(super) fn put_versioning(
         Ok(())
     })?;
     Ok(S3Response::new(PutBucketVersioningOutput::default()))
-}
-
-/// The header that tells where a bucket is, for answers about it.
-pub(super) fn region_header(region: &str) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    if let Ok(region) = HeaderValue::from_str(region) {
-        headers.insert("x-amz-bucket-region", region);
-    }
-    headers
 }

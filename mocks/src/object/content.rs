@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     checksums::{ALGORITHMS, Checksums},
-    errors::{invalid_request, refuse, usual},
+    errors::{another_body, invalid_request, refuse, usual},
 };
 use crate::kernel::{Blobs, Digest};
 
@@ -127,6 +127,29 @@ pub(super) async fn take(blobs: &Blobs, body: Option<StreamingBlob>, promised: P
     })
 }
 
+/// Whether a document, which is no object, is what its headers promise.
+pub(super) fn check_document(document: &[u8], headers: &HeaderMap) -> S3Result<()> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(signed) = text("x-amz-content-sha256").filter(|hash| hash.len() == 64)
+        && !signed.eq_ignore_ascii_case(Digest::of(document).as_str())
+    {
+        return Err(another_body());
+    }
+    if let Some(md5) = text("content-md5")
+        && decode_md5(md5)? != Md5::digest(document)[..]
+    {
+        return Err(usual(S3ErrorCode::BadDigest));
+    }
+    let mut sent = Checksums::default();
+    sent.add_headers(headers);
+    let mut hasher = hasher(&sent, None);
+    hasher.update(document);
+    match Checksums::from(hasher.finalize()).contradicted_by(&sent) {
+        Some(algorithm) => Err(mismatch(algorithm)),
+        None => Ok(()),
+    }
+}
+
 /// A stream of some bytes of a content.
 pub(super) fn give(blobs: &Blobs, content: &Content, range: Range<u64>) -> StreamingBlob {
     let blobs = blobs.clone();
@@ -207,7 +230,7 @@ fn decode_md5(text: &str) -> S3Result<[u8; 16]> {
 fn broken(error: &(dyn std::error::Error + 'static)) -> S3Error {
     let text = error.to_string();
     if text.contains("Sha256Mismatch") {
-        usual(S3ErrorCode::from_bytes(b"XAmzContentSHA256Mismatch").unwrap_or(S3ErrorCode::BadDigest))
+        another_body()
     } else if text.contains("SignatureMismatch") {
         usual(S3ErrorCode::SignatureDoesNotMatch)
     } else if text.contains("FormatError") || text.contains("TooLarge") || text.contains("TooMany") {

@@ -5,6 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use axum::body::Body;
 use futures::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
 use s3s::{
     S3Error, S3ErrorCode, S3Result,
@@ -15,6 +16,7 @@ use s3s::{
 
 use super::{
     auth::{Identity, Secrets},
+    content,
     errors::{complete, invalid_request, not_implemented, plain, refuse, usual},
     service::{Arrival, Service},
 };
@@ -106,7 +108,14 @@ impl ObjectStorage {
             Ok(arrival) => request.extensions_mut().insert(arrival),
             Err(refusal) => return plain(&refusal, resource, request_id, bodiless),
         };
-        let request = request.map(s3s::Body::http_body_unsync);
+        let request = if brings_object(&request) {
+            request.map(s3s::Body::http_body_unsync)
+        } else {
+            match with_document(request).await {
+                Ok(request) => request,
+                Err(refusal) => return plain(&refusal, resource, request_id, bodiless),
+            }
+        };
         match self.s3.call(request).await {
             Ok(response) => {
                 let response = response.map(Body::new);
@@ -163,18 +172,48 @@ impl ObjectStorage {
     }
 }
 
+/// Whether the request is about an object, not about a bucket or all of them.
+fn is_of_object(host: Option<&str>, uri: &Uri) -> bool {
+    match host.map(Host::of) {
+        Some(Host::ObjectStorage { bucket: Some(_), .. }) => uri.path() != "/",
+        _ => uri.path().trim_start_matches('/').split_once('/').is_some_and(|(_, key)| !key.is_empty()),
+    }
+}
+
+/// Whether the body is an object's, or a part's.
+fn brings_object(request: &Request<Body>) -> bool {
+    let (uri, named) = (request.uri(), host(request.uri(), request.headers()));
+    let documented = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+        .any(|(name, _)| OF_OBJECT.contains(&&*name) || OF_OBJECT_PUT.contains(&&*name));
+    *request.method() == Method::PUT && !documented && is_of_object(named.as_deref(), uri)
+}
+
+/// The request with its document read and checked, which s3s would do with other refusals than S3's.
+async fn with_document(request: Request<Body>) -> S3Result<Request<s3s::Body>> {
+    let (parts, body) = request.into_parts();
+    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: u64| length > LARGEST_DOCUMENT as u64) {
+        return Err(usual(S3ErrorCode::MaxMessageLengthExceeded));
+    }
+    let document = match Limited::new(body, LARGEST_DOCUMENT).collect().await {
+        Ok(document) => document.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(usual(S3ErrorCode::MaxMessageLengthExceeded)),
+        Err(_) => return Err(usual(S3ErrorCode::IncompleteBody)),
+    };
+    if !document.is_empty() {
+        content::check_document(&document, &parts.headers)?;
+    }
+    Ok(Request::from_parts(parts, s3s::Body::from(document)))
+}
+
 /// Refuses a change of something of a bucket or object that s3s does not know.
 fn check_subresources(method: &Method, host: Option<&str>, uri: &Uri, query: &[(String, String)]) -> S3Result<()> {
     let puts = *method == Method::PUT;
     if !puts && *method != Method::DELETE {
         return Ok(());
     }
-    let of_object = match host.map(Host::of) {
-        Some(Host::ObjectStorage { bucket: Some(_), .. }) => uri.path() != "/",
-        _ => uri.path().trim_start_matches('/').split_once('/').is_some_and(|(_, key)| !key.is_empty()),
-    };
     let (both, put): (&[&str], &[&str]) =
-        if of_object { (&OF_OBJECT, &OF_OBJECT_PUT) } else { (&OF_BUCKET, &OF_BUCKET_PUT) };
+        if is_of_object(host, uri) { (&OF_OBJECT, &OF_OBJECT_PUT) } else { (&OF_BUCKET, &OF_BUCKET_PUT) };
     for (name, _) in query {
         let known = both.contains(&name.as_str())
             || (puts && put.contains(&name.as_str()))

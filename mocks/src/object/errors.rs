@@ -22,6 +22,18 @@ pub(super) fn usual(code: S3ErrorCode) -> S3Error {
     S3Error::new(code)
 }
 
+/// A refusal with a code that s3s does not know, which is always the client's fault.
+pub(super) fn unlisted(code: &'static str, message: impl Into<Cow<'static, str>>) -> S3Error {
+    let mut refusal = refuse(S3ErrorCode::Custom(code.into()), message);
+    refusal.set_status_code(StatusCode::BAD_REQUEST);
+    refusal
+}
+
+/// The body is not the one that was signed.
+pub(super) fn another_body() -> S3Error {
+    unlisted("XAmzContentSHA256Mismatch", message("XAmzContentSHA256Mismatch"))
+}
+
 /// There is no such bucket, or not in this region.
 pub(super) fn no_such_bucket() -> S3Error {
     usual(S3ErrorCode::NoSuchBucket)

@@ -235,11 +235,6 @@ pub(super) fn to_the_second(at: time::OffsetDateTime) -> time::OffsetDateTime {
     at.replace_nanosecond(0).unwrap_or(at)
 }
 
-/// A time of the cloud as s3s writes it in XML.
-pub(super) fn timestamp(at: time::OffsetDateTime) -> Timestamp {
-    Timestamp::from(at)
-}
-
 /// A time in a header as HTTP writes it.
 pub(super) fn http_date(at: time::OffsetDateTime) -> Option<http::HeaderValue> {
     let mut text = Vec::new();

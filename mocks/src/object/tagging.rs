@@ -10,7 +10,7 @@ use s3s::{
 };
 
 use super::{
-    errors::{invalid_argument, refuse, usual},
+    errors::{invalid_argument, refuse, unlisted, usual},
     records::Versioning,
     service::{Service, Visit},
     version,
@@ -36,7 +36,7 @@ fn checked(tags: Vec<Tag>, most: usize) -> S3Result<Vec<Tag>> {
     if tags.len() > most {
         let whose = if most == MOST_OF_OBJECT { "Object" } else { "Bucket" };
         let message = format!("{whose} tags cannot be greater than {most}");
-        return Err(refuse(S3ErrorCode::from_bytes(b"BadRequest").unwrap_or(S3ErrorCode::InvalidTag), message));
+        return Err(unlisted("BadRequest", message));
     }
     for (at, tag) in tags.iter().enumerate() {
         let (key, value) = match (&tag.key, &tag.value) {
