@@ -45,7 +45,9 @@ pub(super) use checksums_of;
 macro_rules! with_checksums {
     ($output:ident { $($field:ident: $value:expr,)* } $sums:expr) => {{
         let sums = $sums;
-        $output {
+        // Some outputs are nothing but checksums and what is given.
+        #[allow(clippy::needless_update)]
+        let output = $output {
             checksum_crc32: sums.crc32.clone(),
             checksum_crc32c: sums.crc32c.clone(),
             checksum_crc64nvme: sums.crc64nvme.clone(),
@@ -53,7 +55,8 @@ macro_rules! with_checksums {
             checksum_sha256: sums.sha256.clone(),
             $($field: $value,)*
             ..Default::default()
-        }
+        };
+        output
     }};
 }
 pub(super) use with_checksums;
