@@ -41,21 +41,16 @@ macro_rules! checksums_of {
 }
 pub(super) use checksums_of;
 
-/// An output of s3s with these checksums in it.
+/// An output of s3s with these checksums put into it.
 macro_rules! with_checksums {
-    ($output:ident { $($field:ident: $value:expr,)* } $sums:expr) => {{
+    ($output:expr, $sums:expr) => {{
+        let mut output = $output;
         let sums = $sums;
-        // Some outputs are nothing but checksums and what is given.
-        #[allow(clippy::needless_update)]
-        let output = $output {
-            checksum_crc32: sums.crc32.clone(),
-            checksum_crc32c: sums.crc32c.clone(),
-            checksum_crc64nvme: sums.crc64nvme.clone(),
-            checksum_sha1: sums.sha1.clone(),
-            checksum_sha256: sums.sha256.clone(),
-            $($field: $value,)*
-            ..Default::default()
-        };
+        output.checksum_crc32 = sums.crc32.clone();
+        output.checksum_crc32c = sums.crc32c.clone();
+        output.checksum_crc64nvme = sums.crc64nvme.clone();
+        output.checksum_sha1 = sums.sha1.clone();
+        output.checksum_sha256 = sums.sha256.clone();
         output
     }};
 }

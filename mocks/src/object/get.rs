@@ -111,41 +111,63 @@ fn wanted(
     }
 }
 
-/// The parts of an answer that GET and HEAD share, in s3s types that share field names but no trait.
-macro_rules! described {
-    ($output:ident { $($field:ident: $value:expr,)* } $version:expr, $bucket:expr, $range:expr, $part_of:expr, $parts:expr, $sums:expr) => {{
-        let (version, range) = (&$version, &$range);
-        let meta = &version.meta;
-        with_checksums!($output {
-            accept_ranges: Some("bytes".to_owned()),
-            cache_control: meta.cache_control.clone(),
-            checksum_type: $sums.kind(),
-            content_disposition: meta.content_disposition.clone(),
-            content_encoding: meta.content_encoding.clone(),
-            content_language: meta.content_language.clone(),
-            content_length: i64::try_from(range.end - range.start).ok(),
-            content_range: $part_of.then(|| {
-                format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), version.content.size)
-            }),
-            content_type: Some(meta.content_type.clone().unwrap_or_else(|| "binary/octet-stream".to_owned())),
-            e_tag: Some(ETag::Strong(version.content.etag.clone())),
-            expires: meta.expires.clone(),
-            last_modified: Some(version.modified_at.into()),
-            metadata: meta.user_metadata(),
-            object_lock_legal_hold_status: $bucket.lock.as_ref().filter(|_| meta.legal_hold).map(|_| lock::status(true)),
-            object_lock_mode: meta.retention.as_ref().map(|retention| ObjectLockMode::from_static(retention.mode.as_str())),
-            object_lock_retain_until_date: meta.retention.as_ref().map(|retention| retention.until.into()),
-            parts_count: $parts,
-            server_side_encryption: meta.encryption.clone().map(ServerSideEncryption::from),
-            ssekms_key_id: meta.kms_key.clone(),
-            sse_customer_algorithm: meta.customer_algorithm(),
-            sse_customer_key_md5: meta.customer_key.clone(),
-            storage_class: meta.storage_class.clone().map(StorageClass::from),
-            version_id: version::told(&$bucket, version),
-            website_redirect_location: meta.website_redirect_location.clone(),
-            $($field: $value,)*
-        } $sums)
-    }};
+/// What is read: the answer but for its body, the version, and which of its bytes.
+struct Reading {
+    output: GetObjectOutput,
+    version: Version,
+    range: Range<u64>,
+    part_of: bool,
+}
+
+fn read<T>(service: &Service, request: &S3Request<T>, input: &GetObjectInput) -> S3Result<Reading> {
+    let bucket = service.bucket(request, &input.bucket)?;
+    let version = version::find(service, &bucket, &input.key, input.version_id.as_deref())?;
+    version.meta.unlock(&customer_key_of!(input))?;
+    check_read(
+        &version,
+        &Conditions {
+            if_match: input.if_match.as_ref(),
+            if_none_match: input.if_none_match.as_ref(),
+            if_modified_since: input.if_modified_since.as_ref(),
+            if_unmodified_since: input.if_unmodified_since.as_ref(),
+            of_copy: false,
+        },
+    )?;
+    let (range, part_of, parts_count) = wanted(&version, input.range, input.part_number)?;
+    let sums = told_sums(&version, input.checksum_mode.as_ref(), part_of);
+    let meta = &version.meta;
+    let retention = meta.retention.as_ref();
+    let (first, last) = (range.start, range.end.saturating_sub(1));
+    let output = GetObjectOutput {
+        accept_ranges: Some("bytes".to_owned()),
+        cache_control: meta.cache_control.clone(),
+        checksum_type: sums.kind(),
+        content_disposition: meta.content_disposition.clone(),
+        content_encoding: meta.content_encoding.clone(),
+        content_language: meta.content_language.clone(),
+        content_length: i64::try_from(range.end - range.start).ok(),
+        content_range: part_of.then(|| format!("bytes {first}-{last}/{}", version.content.size)),
+        content_type: Some(meta.content_type.clone().unwrap_or_else(|| "binary/octet-stream".to_owned())),
+        e_tag: Some(ETag::Strong(version.content.etag.clone())),
+        expires: meta.expires.clone(),
+        last_modified: Some(version.modified_at.into()),
+        metadata: meta.user_metadata(),
+        object_lock_legal_hold_status: meta.legal_hold.then(|| lock::status(true)),
+        object_lock_mode: retention.map(|retention| ObjectLockMode::from_static(retention.mode.as_str())),
+        object_lock_retain_until_date: retention.map(|retention| retention.until.into()),
+        parts_count,
+        server_side_encryption: meta.encryption.clone().map(ServerSideEncryption::from),
+        ssekms_key_id: meta.kms_key.clone(),
+        sse_customer_algorithm: meta.customer_algorithm(),
+        sse_customer_key_md5: meta.customer_key.clone(),
+        storage_class: meta.storage_class.clone().map(StorageClass::from),
+        tag_count: i32::try_from(meta.tags.len()).ok().filter(|count| *count > 0),
+        version_id: version::told(&bucket, &version),
+        website_redirect_location: meta.website_redirect_location.clone(),
+        ..Default::default()
+    };
+    let output = with_checksums!(output, &sums);
+    Ok(Reading { output, version, range, part_of })
 }
 
 /// The checksums to tell: none of a part, whose own they are not.
@@ -159,56 +181,69 @@ fn told_sums(version: &Version, mode: Option<&ChecksumMode>, part_of: bool) -> C
 
 /// `GET <key>`.
 pub(super) fn get(service: &Service, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-    let input = &request.input;
-    let bucket = service.bucket(&request, &input.bucket)?;
-    let version = version::find(service, &bucket, &input.key, input.version_id.as_deref())?;
-    version.meta.unlock(&customer_key_of!(input))?;
-    check_read(
-        &version,
-        &Conditions {
-            if_match: input.if_match.as_ref(),
-            if_none_match: input.if_none_match.as_ref(),
-            if_modified_since: input.if_modified_since.as_ref(),
-            if_unmodified_since: input.if_unmodified_since.as_ref(),
-            of_copy: false,
-        },
-    )?;
-    let (range, part_of, parts) = wanted(&version, input.range, input.part_number)?;
-    let sums = told_sums(&version, input.checksum_mode.as_ref(), part_of);
-    let body = content::give(&service.blobs, &version.content, range.clone());
-    let tag_count = i32::try_from(version.meta.tags.len()).ok().filter(|count| *count > 0);
-    Ok(S3Response::new(described!(GetObjectOutput {
-        body: Some(body),
-        tag_count: tag_count,
-    } version, bucket, range, part_of, parts, &sums)))
+    let reading = read(service, &request, &request.input)?;
+    let body = Some(content::give(&service.blobs, &reading.version.content, reading.range));
+    Ok(S3Response::new(GetObjectOutput { body, ..reading.output }))
 }
 
-/// `HEAD <key>`.
+/// `HEAD <key>`: what GET would answer, without the body.
 pub(super) fn head(service: &Service, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-    let input = &request.input;
-    let bucket = service.bucket(&request, &input.bucket)?;
-    let version = version::find(service, &bucket, &input.key, input.version_id.as_deref())?;
-    version.meta.unlock(&customer_key_of!(input))?;
-    check_read(
-        &version,
-        &Conditions {
-            if_match: input.if_match.as_ref(),
-            if_none_match: input.if_none_match.as_ref(),
-            if_modified_since: input.if_modified_since.as_ref(),
-            if_unmodified_since: input.if_unmodified_since.as_ref(),
-            of_copy: false,
-        },
-    )?;
-    let (range, part_of, parts) = wanted(&version, input.range, input.part_number)?;
-    let sums = told_sums(&version, input.checksum_mode.as_ref(), part_of);
-    let output = described!(HeadObjectOutput {} version, bucket, range, part_of, parts, &sums);
-    let mut response = S3Response::new(output);
-    if part_of {
+    let input = request.input.clone();
+    let input = GetObjectInput {
+        bucket: input.bucket,
+        checksum_mode: input.checksum_mode,
+        if_match: input.if_match,
+        if_modified_since: input.if_modified_since,
+        if_none_match: input.if_none_match,
+        if_unmodified_since: input.if_unmodified_since,
+        key: input.key,
+        part_number: input.part_number,
+        range: input.range,
+        sse_customer_algorithm: input.sse_customer_algorithm,
+        sse_customer_key: input.sse_customer_key,
+        sse_customer_key_md5: input.sse_customer_key_md5,
+        version_id: input.version_id,
+        ..Default::default()
+    };
+    let reading = read(service, &request, &input)?;
+    let got = reading.output;
+    let mut response = S3Response::new(HeadObjectOutput {
+        accept_ranges: got.accept_ranges,
+        cache_control: got.cache_control,
+        checksum_crc32: got.checksum_crc32,
+        checksum_crc32c: got.checksum_crc32c,
+        checksum_crc64nvme: got.checksum_crc64nvme,
+        checksum_sha1: got.checksum_sha1,
+        checksum_sha256: got.checksum_sha256,
+        checksum_type: got.checksum_type,
+        content_disposition: got.content_disposition,
+        content_encoding: got.content_encoding,
+        content_language: got.content_language,
+        content_length: got.content_length,
+        content_range: got.content_range,
+        content_type: got.content_type,
+        e_tag: got.e_tag,
+        expires: got.expires,
+        last_modified: got.last_modified,
+        metadata: got.metadata,
+        object_lock_legal_hold_status: got.object_lock_legal_hold_status,
+        object_lock_mode: got.object_lock_mode,
+        object_lock_retain_until_date: got.object_lock_retain_until_date,
+        parts_count: got.parts_count,
+        server_side_encryption: got.server_side_encryption,
+        ssekms_key_id: got.ssekms_key_id,
+        sse_customer_algorithm: got.sse_customer_algorithm,
+        sse_customer_key_md5: got.sse_customer_key_md5,
+        storage_class: got.storage_class,
+        version_id: got.version_id,
+        website_redirect_location: got.website_redirect_location,
+        ..Default::default()
+    });
+    if reading.part_of {
         response.status = Some(http::StatusCode::PARTIAL_CONTENT);
     }
-    if !version.meta.tags.is_empty() {
-        let name = HeaderName::from_static("x-amz-tagging-count");
-        response.headers.insert(name, HeaderValue::from(version.meta.tags.len()));
+    if let Some(count) = got.tag_count {
+        response.headers.insert(HeaderName::from_static("x-amz-tagging-count"), HeaderValue::from(count));
     }
     Ok(response)
 }
@@ -225,7 +260,7 @@ pub(super) fn attributes(
     let content = &version.content;
     let wants = |name: &str| input.object_attributes.iter().any(|attribute| attribute.as_str() == name);
     let sums = &content.checksums;
-    let checksum = with_checksums!(Checksum { checksum_type: sums.kind(), } sums);
+    let checksum = with_checksums!(Checksum { checksum_type: sums.kind(), ..Default::default() }, sums);
     let part = |(at, size): (usize, &u64)| ObjectPart {
         part_number: i32::try_from(at + 1).ok(),
         size: i64::try_from(*size).ok(),

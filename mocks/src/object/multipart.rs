@@ -152,7 +152,9 @@ pub(super) async fn upload_part(
             server_side_encryption: upload.meta.encryption.clone().map(ServerSideEncryption::from),
             sse_customer_algorithm: upload.meta.customer_algorithm(),
             sse_customer_key_md5: upload.meta.customer_key.clone(),
-        } & part.content.checksums
+            ..Default::default()
+        },
+        &part.content.checksums
     )))
 }
 
@@ -203,7 +205,9 @@ pub(super) async fn copy_part(
         CopyPartResult {
             e_tag: Some(ETag::Strong(part.content.etag.clone())),
             last_modified: Some(part.modified_at.into()),
-        } & part.content.checksums
+            ..Default::default()
+        },
+        &part.content.checksums
     );
     Ok(S3Response::new(UploadPartCopyOutput {
         copy_part_result: Some(result),
@@ -282,7 +286,9 @@ pub(super) async fn complete(
             server_side_encryption: version.meta.encryption.clone().map(ServerSideEncryption::from),
             ssekms_key_id: version.meta.kms_key.clone(),
             version_id: version::told(&bucket, &version),
-        } & version.content.checksums
+            ..Default::default()
+        },
+        &version.content.checksums
     )))
 }
 

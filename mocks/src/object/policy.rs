@@ -301,7 +301,7 @@ mod tests {
         "invalid principal: user_id:me"
     )]
     #[case::an_operator(
-        r#"{"Version":"2023-04-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"b","Condition":{"Bool":{"aws:SecureTransport":"true"}}}]}"#,
+        r#"{"Version":"2023-04-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"b","Condition":{"Bool":{"aws:SourceIp":"true"}}}]}"#,
         "Bool"
     )]
     fn a_malformed_policy_is_refused(#[case] text: &str, #[case] why: &str) {

@@ -61,7 +61,9 @@ pub(super) async fn put(
             sse_customer_algorithm: version.meta.customer_algorithm(),
             sse_customer_key_md5: version.meta.customer_key.clone(),
             version_id: version::told(&bucket, &version),
-        } & version.content.checksums
+            ..Default::default()
+        },
+        &version.content.checksums
     )))
 }
 
@@ -153,7 +155,9 @@ pub(super) async fn copy(
             checksum_type: copy.content.checksums.kind(),
             e_tag: Some(ETag::Strong(copy.content.etag.clone())),
             last_modified: Some(copy.modified_at.into()),
-        } & copy.content.checksums
+            ..Default::default()
+        },
+        &copy.content.checksums
     );
     Ok(S3Response::new(CopyObjectOutput {
         copy_object_result: Some(result),

@@ -58,7 +58,9 @@ pub(super) fn parts(service: &Service, request: S3Request<ListPartsInput>) -> S3
                 last_modified: Some(part.modified_at.into()),
                 part_number: Some(part.number),
                 size: i64::try_from(part.content.size).ok(),
-            } & part.content.checksums
+                ..Default::default()
+            },
+            &part.content.checksums
         )
     };
     let class = upload.meta.storage_class.clone().unwrap_or_else(|| StorageClass::STANDARD.to_owned());
