@@ -6,7 +6,7 @@ use crate::{
     api::{caller, has_expired},
     kernel::{Store, Within},
     object::{Identity, Key, Permission, Principal},
-    services::iam::authorize,
+    services::iam::{OWNER, authorize},
 };
 
 /// Identity over the IAM records of a store.
@@ -35,6 +35,15 @@ impl Identity for IamIdentity {
             principal: if who.principal.0 == "user" { Principal::User(id) } else { Principal::Application(id) },
             organization_id: who.organization_id,
             default_project_id: who.default_project_id,
+        })
+    }
+
+    fn owns_organization(&self, key: &Key) -> bool {
+        let Principal::User(id) = &key.principal else { return false };
+        self.store.read(|tables| {
+            tables
+                .get("iam.user", id)
+                .is_some_and(|user| user.text("type") == OWNER && user.text("organization_id") == key.organization_id)
         })
     }
 

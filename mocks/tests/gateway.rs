@@ -276,6 +276,8 @@ async fn a_plain_tunnel_to_our_hosts_is_served_too() {
 
 #[tokio::test]
 async fn the_listener_is_not_a_web_server() {
+    // A client without TLS of its own still wants to know whose it would be.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let scene = Scene::new().await;
     let url = format!("http://{}/", scene.gateway.address());
     let answer = Client::builder().no_proxy().build().unwrap().get(&url).send().await.unwrap();
