@@ -157,6 +157,9 @@ async fn be_the_cloud(serve: Serve) -> Result<(), Failure> {
     let home = CloudHome::at(&serve.home)?;
     let config = config(&serve, &home)?;
     stackproof::tls::install();
+    // Standard error is the cloud's log file. s3s reports every refusal as an error of its own.
+    let filter = tracing_subscriber::EnvFilter::new("warn,s3s=off");
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let failed = |error: &dyn std::fmt::Display| Failure::environment("the local cloud cannot start").because(error);
     let server = Server::start(config).await.map_err(|error| failed(&error))?;
     let line = serde_json::to_string(server.ready()).map_err(|error| failed(&error))?;
