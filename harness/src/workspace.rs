@@ -51,6 +51,21 @@ impl Workspace {
         self.root.join("infra")
     }
 
+    /// The stacks the program has a configuration for: `dev` for `Pulumi.dev.yaml`, sorted.
+    ///
+    /// # Errors
+    /// When the program's folder cannot be read.
+    pub fn stacks(&self) -> Result<Vec<String>, Failure> {
+        let infra = self.infra();
+        let entries = std::fs::read_dir(&infra)
+            .map_err(|error| Failure::usage(format!("{} cannot be read", infra.display())).because(error))?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let stack = |name: String| Some(name.strip_prefix("Pulumi.")?.strip_suffix(".yaml")?.to_owned());
+        let mut stacks: Vec<String> = names.filter_map(stack).collect();
+        stacks.sort();
+        Ok(stacks)
+    }
+
     /// What this machine keeps of its own: never committed, for this user's eyes.
     pub fn private_dir(&self) -> PathBuf {
         self.root.join(".stackproof")

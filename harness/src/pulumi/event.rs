@@ -97,9 +97,10 @@ impl Events {
         None
     }
 
-    /// What was changed: everything but reads and what stayed the same.
+    /// What was changed: everything but reads, what stayed the same, and the engine's own notes of providers.
     pub fn effective(&self) -> impl Iterator<Item = &Change> {
-        self.changes.iter().filter(|change| !matches!(change.op.as_str(), "same" | "read" | "refresh"))
+        let idle = |op: &str| matches!(op, "same" | "read" | "refresh");
+        self.changes.iter().filter(move |change| !idle(&change.op) && !change.token.starts_with("pulumi:providers:"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! One run of Pulumi: started, watched, stopped when it takes too long.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -43,14 +43,10 @@ pub enum Operation {
     Refresh,
     /// Delete everything.
     Destroy,
-    /// Take a resource that exists into the state.
+    /// Take resources that exist into the state.
     Import {
-        /// The type token, such as `scaleway:network/vpc:Vpc`.
-        token: String,
-        /// The logical name to give it.
-        name: String,
-        /// The identifier in the provider's form.
-        id: String,
+        /// The list of them, as [`super::import_file`] makes it.
+        file: PathBuf,
     },
 }
 
@@ -70,8 +66,8 @@ impl Operation {
             Self::Import { .. } => &["import", "--yes", "--skip-preview", "--generate-code=false", "--protect=false"],
         };
         let mut arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        if let Self::Import { token, name, id } = self {
-            arguments.extend([token.clone(), name.clone(), id.clone()]);
+        if let Self::Import { file } = self {
+            arguments.extend(["--file".to_owned(), file.display().to_string()]);
         }
         arguments
     }

@@ -1,6 +1,7 @@
 //! A stack: the program, its configuration, its state, and the cloud it is deployed to.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Stdio,
@@ -13,6 +14,7 @@ use tokio::{io::AsyncWriteExt, process::Command};
 use super::{Operation, Outcome, run};
 use crate::{
     Failure, Progress, Toolchain, Workspace,
+    acceptance::TargetName,
     target::{Environment, Target},
 };
 
@@ -21,6 +23,9 @@ const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// How long a look at the state or the configuration may take.
 const SHORT_LIMIT: Duration = Duration::from_secs(60);
+
+/// The file of the passphrase that a stack's secrets are encrypted with, in its folder.
+const PASSPHRASE: &str = "passphrase";
 
 /// Where a stack keeps its things.
 #[derive(Clone, Debug)]
@@ -31,6 +36,49 @@ pub struct Settings {
     pub program: PathBuf,
     /// The folder of everything else: state, configuration, Pulumi's home. For this user only.
     pub folder: PathBuf,
+}
+
+impl Settings {
+    /// Those of a stack of the project's own program on this target.
+    pub fn of(workspace: &Workspace, stack: &str, target: TargetName) -> Self {
+        Self {
+            name: stack.to_owned(),
+            program: workspace.infra(),
+            folder: workspace.private_dir().join("stacks").join(format!("{target}-{stack}")),
+        }
+    }
+
+    /// The stack's configuration, once it was opened.
+    pub fn configuration_file(&self) -> PathBuf {
+        self.layout().join(format!("Pulumi.{}.yaml", self.name))
+    }
+
+    /// What the configuration starts as: the program's own file for this stack, if it has one.
+    pub fn configuration_template(&self) -> PathBuf {
+        self.program.join(format!("Pulumi.{}.yaml", self.name))
+    }
+
+    /// The same stack with the same configuration and secrets, but a state of its own, which is empty.
+    ///
+    /// # Errors
+    /// When the configuration cannot be copied.
+    pub fn with_empty_state(&self, folder: &Path) -> Result<Self, Failure> {
+        let copy = Self { folder: folder.to_owned(), ..self.clone() };
+        let unusable =
+            |error: std::io::Error| Failure::environment(format!("{} cannot be used", folder.display())).because(error);
+        fs::create_dir_all(copy.layout()).map_err(unusable)?;
+        fs::copy(self.configuration_file(), copy.configuration_file()).map_err(unusable)?;
+        let passphrase = fs::read(self.folder.join(PASSPHRASE)).map_err(unusable)?;
+        crate::target::write_private(&folder.join(PASSPHRASE), &passphrase)?;
+        Ok(copy)
+    }
+
+    /// The folder Pulumi runs in: the program's files by links, the configuration by itself. Pulumi
+    /// writes secrets and their salt into the configuration beside the program; those of a stack on
+    /// this machine are nothing to commit.
+    fn layout(&self) -> PathBuf {
+        self.folder.join("program")
+    }
 }
 
 /// A stack that can be deployed.
@@ -61,6 +109,11 @@ impl Stack {
         Ok(stack)
     }
 
+    /// Where it keeps its things.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The stack's name.
     pub fn name(&self) -> &str {
         &self.settings.name
@@ -71,23 +124,10 @@ impl Stack {
         &self.environment
     }
 
-    /// Its configuration.
-    pub fn configuration_file(&self) -> PathBuf {
-        self.program().join(format!("Pulumi.{}.yaml", self.settings.name))
-    }
-
-    /// The folder Pulumi runs in: the program's files by links, the configuration by itself. Pulumi
-    /// writes secrets and their salt into the configuration beside the program; those of a stack on
-    /// this machine are nothing to commit.
-    fn program(&self) -> PathBuf {
-        self.settings.folder.join("program")
-    }
-
     fn lay_out_program(&self) -> std::io::Result<()> {
-        let program = self.program();
+        let program = self.settings.layout();
         fs::create_dir_all(&program)?;
-        let configuration = self.configuration_file();
-        let template = self.settings.program.join(configuration.file_name().unwrap_or_default());
+        let (configuration, template) = (self.settings.configuration_file(), self.settings.configuration_template());
         if !configuration.exists() {
             let text = if template.exists() { fs::read_to_string(&template)? } else { "config: {}\n".to_owned() };
             fs::write(&configuration, text)?;
@@ -114,6 +154,19 @@ impl Stack {
         self.pulumi(&["config", "set", "--path", key], Some(value)).await.map(drop)
     }
 
+    /// Sets values of its configuration, none of which is secret.
+    ///
+    /// # Errors
+    /// When Pulumi refuses.
+    pub async fn set_all(&self, values: &[(&str, String)]) -> Result<(), Failure> {
+        let mut arguments = vec!["config".to_owned(), "set-all".to_owned(), "--path".to_owned()];
+        for (key, value) in values {
+            arguments.extend(["--plaintext".to_owned(), format!("{key}={value}")]);
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        self.pulumi(&arguments, None).await.map(drop)
+    }
+
     /// Sets a secret value: handed over by standard input, kept encrypted.
     ///
     /// # Errors
@@ -122,16 +175,18 @@ impl Stack {
         self.pulumi(&["config", "set", "--path", "--secret", key], Some(value)).await.map(drop)
     }
 
-    /// Whether its configuration has this key.
+    /// The keys its configuration has, without the project's name before them.
     ///
     /// # Errors
     /// When Pulumi refuses.
-    pub async fn has(&self, key: &str) -> Result<bool, Failure> {
+    pub async fn keys(&self) -> Result<BTreeSet<String>, Failure> {
         let text = self.pulumi(&["config", "--json"], None).await?;
-        let config: Value = serde_json::from_str(&text).unwrap_or_default();
+        let config: BTreeMap<String, Value> = serde_json::from_str(&text)
+            .map_err(|error| Failure::failed("the stack's configuration is no JSON").because(error))?;
         Ok(config
-            .as_object()
-            .is_some_and(|config| config.keys().any(|name| name == key || name.ends_with(&format!(":{key}")))))
+            .into_keys()
+            .map(|key| key.rsplit_once(':').map_or(key.clone(), |(_, name)| name.to_owned()))
+            .collect())
     }
 
     /// Its outputs, secrets in clear: never print them.
@@ -164,7 +219,7 @@ impl Stack {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.toolchain.pulumi.path);
-        command.current_dir(self.program()).kill_on_drop(true);
+        command.current_dir(self.settings.layout()).kill_on_drop(true);
         self.environment.apply(&mut command);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.env("PULUMI_STACK", &self.settings.name);
@@ -219,7 +274,7 @@ pub fn plain_environment(workspace: &Workspace) -> Result<Vec<(String, String)>,
 
 /// The file of the passphrase that this folder's secrets are encrypted with, made at the first call.
 fn passphrase_file(folder: &Path) -> Result<PathBuf, Failure> {
-    let path = folder.join("passphrase");
+    let path = folder.join(PASSPHRASE);
     if !path.exists() {
         let passphrase = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
         crate::target::write_private(&path, passphrase.as_bytes())?;
