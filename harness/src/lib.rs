@@ -6,6 +6,7 @@
 //! and what they saw is folded into the report.
 
 pub mod acceptance;
+pub mod check;
 pub mod failure;
 pub mod progress;
 pub mod pulumi;

@@ -18,8 +18,9 @@ const PASSWORDS: [&str; 2] = ["databasePassword", "databaseAdminPassword"];
 /// # Errors
 /// When Pulumi refuses, or a value is missing that cannot be made up.
 pub async fn configure(stack: &Stack, target: &Target) -> Result<(), Failure> {
+    let set = stack.keys().await?;
     for key in PASSWORDS {
-        if stack.has(key).await? {
+        if set.contains(key) {
             continue;
         }
         if target.name() == TargetName::Scaleway {
@@ -29,7 +30,7 @@ pub async fn configure(stack: &Stack, target: &Target) -> Result<(), Failure> {
         }
         stack.set_secret(key, &password()).await?;
     }
-    if !stack.has("deployers").await? {
+    if !set.contains("deployers") {
         stack.set("deployers[0]", &deployer(target).await?).await?;
     }
     Ok(())

@@ -20,8 +20,8 @@ pub(crate) enum Cloud {
     /// Start it in the background.
     Start {
         /// How time passes: instant, realistic or manual.
-        #[arg(long, default_value = "instant")]
-        profile: String,
+        #[arg(long, default_value_t = Profile::Instant)]
+        profile: Profile,
         /// Keep nothing on disk.
         #[arg(long)]
         in_memory: bool,
@@ -52,8 +52,8 @@ pub(crate) enum Cloud {
 pub(crate) struct Serve {
     #[arg(long)]
     home: PathBuf,
-    #[arg(long, default_value = "instant")]
-    profile: String,
+    #[arg(long, default_value_t = Profile::Instant)]
+    profile: Profile,
     /// Keep the state on disk.
     #[arg(long)]
     keep: bool,
@@ -74,7 +74,7 @@ pub(crate) async fn run(command: Cloud) -> Result<(), Failure> {
     }
     let home = CloudHome::at(&Workspace::find()?.cloud_dir())?;
     match command {
-        Cloud::Start { profile, in_memory } => start(&home, &profile, !in_memory).await,
+        Cloud::Start { profile, in_memory } => start(&home, profile, !in_memory).await,
         Cloud::Stop => {
             let pid = home.stop().await?;
             anstream::println!("The local cloud (process {pid}) has stopped.");
@@ -91,8 +91,7 @@ pub(crate) async fn run(command: Cloud) -> Result<(), Failure> {
     }
 }
 
-async fn start(home: &CloudHome, profile: &str, keep: bool) -> Result<(), Failure> {
-    profile.parse::<Profile>().map_err(Failure::usage)?;
+async fn start(home: &CloudHome, profile: Profile, keep: bool) -> Result<(), Failure> {
     let running = home.start(profile, keep).await?;
     let ready = running.ready();
     anstream::println!("The local cloud runs as process {}.", ready.pid);
@@ -186,7 +185,7 @@ fn config(serve: &Serve, home: &CloudHome) -> Result<Config, Failure> {
     Ok(Config {
         state_dir: serve.keep.then(|| home.state_dir()),
         durability: if serve.durable { Durability::Disk } else { Durability::Process },
-        profile: serve.profile.parse().map_err(Failure::usage)?,
+        profile: serve.profile,
         seed: None,
         organization: home.organization()?,
         authority_dir: CloudHome::authority_dir()?,

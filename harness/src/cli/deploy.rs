@@ -8,6 +8,7 @@ use stackproof::{
     pulumi::{Operation, Outcome, Settings, Stack},
     target::{CloudHome, Target},
 };
+use stackproof_cloud::kernel::Profile;
 
 /// Which stack, where.
 #[derive(Args)]
@@ -34,14 +35,10 @@ pub(crate) async fn run(deploy: Deploy, operation: Operation) -> Result<(), Fail
     }
     if deploy.target != TargetName::Scaleway && home.running().await.is_err() {
         progress.say("No local cloud is running; starting one.");
-        home.start("instant", true).await?;
+        home.start(Profile::Instant, true).await?;
     }
     let target = Target::running(deploy.target, &home).await?;
-    let settings = Settings {
-        name: deploy.stack.clone(),
-        program: workspace.infra(),
-        folder: workspace.private_dir().join("stacks").join(format!("{}-{}", deploy.target, deploy.stack)),
-    };
+    let settings = Settings::of(&workspace, &deploy.stack, deploy.target);
     let stack = Stack::open(settings, toolchain, &target).await?;
     stackproof::stack::configure(&stack, &target).await?;
     let before = match target.control() {

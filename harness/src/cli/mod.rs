@@ -1,6 +1,7 @@
 //! The command line: one file a command, each thin.
 
 mod accept;
+mod check;
 mod cloud;
 mod deploy;
 mod doctor;
@@ -26,6 +27,7 @@ struct Arguments {
 enum Command {
     Accept(accept::Accept),
     Verify(verify::Verify),
+    Check(check::Check),
     Report(report::Report),
     Doctor(doctor::Doctor),
     /// The local Scaleway cloud: start, stop, status, exec.
@@ -72,6 +74,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
     let work = match command {
         Command::Accept(arguments) => return accept::run(arguments),
         Command::Verify(arguments) => return verify::run(arguments),
+        Command::Check(arguments) => return check::run(&arguments),
         Command::Report(arguments) => return report::run(arguments),
         Command::Doctor(doctor) => return doctor.run().map(|()| Exit::Success),
         Command::Cloud(command) => cloud::run(command).boxed(),

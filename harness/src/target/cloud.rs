@@ -19,7 +19,7 @@ use nix::{
     unistd::Pid,
 };
 use serde::{Deserialize, Serialize};
-use stackproof_cloud::{server::Ready, services::Organization};
+use stackproof_cloud::{kernel::Profile, server::Ready, services::Organization};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     process::{Child, Command},
@@ -44,8 +44,8 @@ pub struct Launch {
     pub keep: bool,
     /// Whether it has a control API.
     pub control: bool,
-    /// How time passes: `instant`, `realistic`, `manual`.
-    pub profile: String,
+    /// How time passes.
+    pub profile: Profile,
     /// Whether it outlives this process.
     pub detached: bool,
 }
@@ -53,7 +53,7 @@ pub struct Launch {
 impl Launch {
     /// A cloud in memory that goes with this process.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), keep: false, control: true, profile: "instant".into(), detached: false }
+        Self { folder: folder.to_owned(), keep: false, control: true, profile: Profile::Instant, detached: false }
     }
 }
 
@@ -74,7 +74,7 @@ impl CloudProcess {
         let home = CloudHome::at(&launch.folder)?;
         let organization = home.organization()?;
         let mut command = Command::new(program()?);
-        command.args(["cloud", "serve", "--profile", &launch.profile]).arg("--home").arg(&launch.folder);
+        command.args(["cloud", "serve", "--profile", &launch.profile.to_string()]).arg("--home").arg(&launch.folder);
         if launch.keep {
             command.arg("--keep");
         }
@@ -145,12 +145,12 @@ fn program() -> Result<PathBuf, Failure> {
     }
     let own = std::env::current_exe()
         .map_err(|error| Failure::environment("this program's own file cannot be found").because(error))?;
-    if own.file_stem().is_some_and(|name| name == "stackproof") {
+    // A test lies in target/<profile>/deps, the command beside that folder.
+    let folder = own.parent().unwrap_or(Path::new("."));
+    if !folder.ends_with("deps") {
         return Ok(own);
     }
-    // A test lies in target/<profile>/deps, the command beside that folder.
-    let beside =
-        own.parent().and_then(Path::parent).map(|folder| folder.join("stackproof")).filter(|path| path.exists());
+    let beside = folder.parent().map(|folder| folder.join("stackproof")).filter(|path| path.exists());
     beside.ok_or_else(|| {
         Failure::environment("the stackproof command is not built").next("cargo build --package stackproof")
     })
@@ -286,12 +286,12 @@ impl CloudHome {
     ///
     /// # Errors
     /// When it runs already, or cannot start.
-    pub async fn start(&self, profile: &str, keep: bool) -> Result<Running, Failure> {
+    pub async fn start(&self, profile: Profile, keep: bool) -> Result<Running, Failure> {
         if let Ok(running) = self.running().await {
             return Err(Failure::usage(format!("the local cloud runs already, as process {}", running.ready.pid))
                 .next("stackproof cloud stop"));
         }
-        let launch = Launch { keep, detached: true, profile: profile.to_owned(), ..Launch::new(&self.folder) };
+        let launch = Launch { keep, detached: true, profile, ..Launch::new(&self.folder) };
         let process = CloudProcess::launch(&launch).await?;
         let running = Running { ready: process.ready.clone(), organization: process.organization.clone() };
         let json = serde_json::to_vec_pretty(&running).map_err(|error| unusable(&self.running_path(), &error))?;

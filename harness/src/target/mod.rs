@@ -20,6 +20,8 @@ pub use object::ObjectStorage;
 
 pub(crate) use cloud::write_private;
 
+use stackproof_cloud::kernel::Profile;
+
 use crate::{Failure, acceptance::TargetName};
 
 /// A cloud to deploy to.
@@ -32,13 +34,13 @@ pub struct Target {
 }
 
 impl Target {
-    /// The target of this name for one scenario: a local cloud of its own below `folder`, or
-    /// what the environment names.
+    /// The target of this name for one scenario: a local cloud of its own below `folder`, in which time
+    /// passes as `profile` says, or what the environment names.
     ///
     /// # Errors
     /// When the cloud cannot be started, or the environment lacks credentials.
-    pub async fn for_scenario(name: TargetName, folder: &Path) -> Result<Self, Failure> {
-        let launch = |control| Launch { control, ..Launch::new(folder) };
+    pub async fn for_scenario(name: TargetName, folder: &Path, profile: Profile) -> Result<Self, Failure> {
+        let launch = |control| Launch { control, profile, ..Launch::new(folder) };
         match name {
             TargetName::Local | TargetName::Gateway => {
                 let process = CloudProcess::launch(&launch(true)).await?;

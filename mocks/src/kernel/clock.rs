@@ -1,6 +1,6 @@
 //! The cloud's clock: how long things take, and what time it is.
 
-use std::{str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use parking_lot::RwLock;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -27,6 +27,16 @@ impl FromStr for Profile {
             "manual" => Ok(Self::Manual),
             other => Err(format!("unknown time profile {other:?}: use instant, realistic or manual")),
         }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Instant => "instant",
+            Self::Realistic => "realistic",
+            Self::Manual => "manual",
+        })
     }
 }
 

@@ -1,0 +1,67 @@
+//! `stackproof check`: everything that can be said of the stack without a cloud.
+
+use clap::Args;
+use owo_colors::OwoColorize;
+use serde_json::json;
+use stackproof::{
+    Exit, Failure, Progress, Toolchain, Workspace,
+    acceptance::TargetName,
+    check::{self, Verdict},
+    pulumi::Settings,
+};
+
+/// Judge the configuration and the program's types; nothing is contacted.
+#[derive(Args)]
+pub(crate) struct Check {
+    /// The stack: Pulumi.<STACK>.yaml is its configuration; all stacks of the program where none is named.
+    #[arg(long)]
+    stack: Vec<String>,
+    /// The cloud it is meant for: a local cloud is given what is missing, such as passwords.
+    #[arg(long, value_enum, default_value = "local")]
+    target: TargetName,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Check) -> Result<Exit, Failure> {
+    let workspace = Workspace::find()?;
+    let python = Toolchain::python(&Progress::detect())?.path;
+    let stacks = if arguments.stack.is_empty() { workspace.stacks()? } else { arguments.stack.clone() };
+    let judge = |stack: &String| {
+        let settings = Settings::of(&workspace, stack, arguments.target);
+        check::configuration(&workspace, &python, &settings, check::supplied(arguments.target))
+    };
+    let verdicts = stacks.iter().map(judge).collect::<Result<Vec<Verdict>, Failure>>()?;
+    let types = check::types(&workspace, &python)?;
+    let ok = types.ok && verdicts.iter().all(|verdict| verdict.ok);
+    if arguments.json {
+        let document = json!({"schema": 1, "ok": ok, "stacks": verdicts, "types": types});
+        anstream::println!("{document:#}");
+    } else {
+        verdicts.iter().for_each(show);
+        let word = if types.ok { "ok".green().to_string() } else { "wrong".red().to_string() };
+        anstream::println!("{word:>5}  types of the program");
+        if !types.ok {
+            anstream::println!("{}", types.output.trim_end());
+        }
+    }
+    // A wrong configuration is the user's to mend; a program whose types are wrong has failed.
+    Ok(match (ok, types.ok) {
+        (true, _) => Exit::Success,
+        (false, true) => Exit::Usage,
+        (false, false) => Exit::Failed,
+    })
+}
+
+fn show(verdict: &Verdict) {
+    if verdict.ok {
+        anstream::println!("{:>5}  configuration of {}", "ok".green(), verdict.stack);
+        return;
+    }
+    anstream::println!("{:>5}  configuration of {} ({})", "wrong".red(), verdict.stack, verdict.file.display());
+    for fault in &verdict.faults {
+        anstream::println!("         {fault}");
+    }
+}
