@@ -2,88 +2,159 @@
 //! Infrastructure developers deploy a complete application stack using Scaleway's managed services
 //! through Pulumi, without managing the infrastructure underneath.
 
-use stackproof::acceptance::{Probe, accept, contains, empty, includes, is};
-use stackproof_scenarios::{Deployment, changed};
+use stackproof::acceptance::{Probe, Scenario, accept, contains, empty, includes, is};
+use stackproof_scenarios::{Deployment, Setting, updates};
 
-/// What one value of the configuration changes: exactly these resources.
-const UPDATES: [(&str, &str, &[&str]); 5] = [
-    ("network.vpcTags[0]", "reviewed", &["network-vpc"]),
-    ("database.backupRetentionDays", "9", &["database-instance"]),
-    ("storage.noncurrentExpirationDays", "11", &["assets-bucket"]),
-    ("credentials.databaseDescription", "What the application signs in with.", &["database-password-secret"]),
-    ("identity.description", "The application, renamed for its users.", &["application-application"]),
+/// One property of every resource type that can be updated in place: a value of the configuration, and the
+/// one input of the one resource that it changes.
+const UPDATES: [(&str, &str, &str); 5] = [
+    ("network.vpcTags[0]", "reviewed", "network-vpc.tags"),
+    ("database.backupRetentionDays", "9", "database-instance.backupScheduleRetention"),
+    ("storage.noncurrentExpirationDays", "11", "assets-bucket.lifecycleRules"),
+    ("credentials.databaseDescription", "What the application signs in with.", "database-password-secret.description"),
+    ("identity.description", "The application, renamed for its users.", "application-application.description"),
 ];
 
-/// US1.1 `up` creates everything. So far the slice: network, database, bucket, secrets, identity.
+/// What no API tells, and an import therefore cannot know (api surface of the provider, import): canned access
+/// lists, passwords, the values of secrets.
+const NEVER_TOLD: [&str; 6] = [
+    "assets-bucket.acl",
+    "assets-bucket.forceDestroy",
+    "database-instance.password",
+    "database-user.password",
+    "replace application-key-version",
+    "replace database-password-version",
+];
+
+/// US1.1 `up` creates everything, finds nothing more to do, updates in place what is changed, and takes away
+/// all it made.
 #[tokio::test]
 async fn us1_1_up_creates_everything() {
     accept("US1.1", async |s| {
+        let setting = Setting::instant(s).await?;
+        if let Some(start) = setting.fastest_start().await? {
+            s.budget("local cloud: start to first answer, best of 5", start.as_secs_f64() * 1000.0, 50.0, "ms");
+        }
+        let project = setting.project().to_owned();
         let stack =
-            s.given("a Pulumi project with the Scaleway provider configured", Deployment::configured(s)).await?;
+            s.given("a Pulumi project with the Scaleway provider configured", setting.stack("proof", &project)).await?;
 
         let (up, cost) = s.when("running pulumi up", stack.up(s)).await?;
         s.then("nothing failed", Probe::fact("the engine's events", failed(&up)), empty()).await?;
-        let there = Probe::new("GET …/instances, …/vpcs, …/private-networks, …", async || {
-            Ok(stack.inventory().await?.all())
-        });
-        let expected = [
-            format!("vpcs/{}", stack.named("network")),
-            format!("private-networks/{}", stack.named("network-private")),
-            format!("instances/{}", stack.named("database")),
-            format!("secrets/{}", stack.named("database-password")),
-            format!("secrets/{}", stack.named("application-key")),
-            format!("applications/{}", stack.named("application")),
-            format!("policies/{}", stack.named("application")),
-            format!("buckets/{}", stack.named("assets")),
-        ];
-        s.then(
-            "the cloud has the network, the database, the bucket, the secrets and the identity",
-            there,
-            includes(expected),
-        )
-        .await?;
-        s.then("a second preview, refreshed, finds nothing to do", differences(&stack, s), empty()).await?;
+        let there =
+            Probe::new("GET …/instances, …/vpcs, …/containers, …", async || Ok(stack.inventory().await?.all()));
+        s.then("everything is there, asked of Scaleway's own API", there, includes(expected(&stack))).await?;
+        let (differences, preview_seconds) =
+            s.when("running a second preview, refreshed", stack.differences(s)).await?;
+        s.then("it finds nothing to do", Probe::fact("the engine's events", differences), empty()).await?;
+        let drifted = s.when("running pulumi refresh", stack.drifted(s)).await?;
+        s.then("it takes nothing over", Probe::fact("the engine's events", drifted), empty()).await?;
+
+        let values: Vec<(&str, &str)> = UPDATES.iter().map(|(key, value, _)| (*key, *value)).collect();
+        stack.configure(&values).await?;
+        let (update, _) =
+            s.when("changing one property of every resource type and running pulumi up", stack.up(s)).await?;
+        s.then("exactly these are updated, in place", told(&update), is(sorted(UPDATES.iter().map(|row| row.2))))
+            .await?;
+        s.then("a preview after the updates finds nothing to do", clean(&stack, s), empty()).await?;
+
+        let adopted = s.when("importing everything into an empty state of the same stack", stack.adopted(s)).await?;
+        let missing = stack.identifiers().await?.len() - adopted.imported.len();
+        s.then("nothing is missing in it", Probe::fact("the engine's events", missing), is(0)).await?;
+        let different = Probe::fact("pulumi preview", adopted.different);
+        s.then("a preview of it differs only in what no API tells", different, is(sorted(NEVER_TOLD))).await?;
+
+        let destroyed = s.when("running pulumi destroy", stack.destroy(s)).await?;
+        let destroy_seconds = destroyed.seconds;
+        s.then("it says so", Probe::fact("pulumi destroy", destroyed.stdout), contains("deleted")).await?;
+        let left = Probe::new("GET …/instances, …/vpcs, …", async || Ok(stack.inventory().await?.leftovers()));
+        s.then("nothing is left but what Scaleway itself keeps", left, empty()).await?;
+
         if let Some(cost) = cost {
             s.budget("local cloud: share of an up's time", cost.cloud_percent, 5.0, "%");
             s.budget("local cloud: polls answered 'not ready'", cost.not_ready as f64, 0.0, "polls");
             s.budget("local cloud: unknown routes", cost.unknown_routes as f64, 0.0, "routes");
+            s.budget("up of the whole stack", up.seconds, 20.0, "s");
+            s.budget("second preview, refreshed", preview_seconds, 5.0, "s");
+            s.budget("destroy of the whole stack", destroy_seconds, 15.0, "s");
         }
+        Ok(())
+    })
+    .await;
+}
 
-        for (key, value, resources) in UPDATES {
-            let work = async {
-                stack.configure(key, value).await?;
-                stack.up(s).await
-            };
-            let (update, _) = s.when(&format!("changing {key} and running pulumi up"), work).await?;
-            s.then(
-                "exactly that is updated",
-                Probe::fact("the engine's events", changed(&update)),
-                is(resources.to_vec()),
-            )
-            .await?;
-        }
-        s.then("a preview after the updates finds nothing to do", differences(&stack, s), empty()).await?;
-
-        let adopted = ["network-vpc", "assets-bucket", "database-instance"];
-        let imported = s
-            .when(
-                "importing the VPC, the bucket and the database into another stack",
-                stack.import_elsewhere(s, &adopted),
-            )
-            .await?;
-        s.then("all three are in its state", Probe::fact("the engine's events", imported), is(adopted.to_vec()))
-            .await?;
-
-        let destroyed = s.when("running pulumi destroy", stack.destroy(s)).await?;
-        s.then("it says so", Probe::fact("pulumi destroy", destroyed.stdout), contains("deleted")).await?;
+/// SC-001, NFR-002: with everything taking as long as it does at Scaleway, a stack is up in ten minutes.
+#[tokio::test]
+#[ignore = "takes as long as Scaleway does: accept --full"]
+async fn nfr_002_a_stack_deploys_in_under_ten_minutes() {
+    accept("NFR-002", async |s| {
+        let setting = s.given("a project at Scaleway's own pace", Setting::realistic(s)).await?;
+        let project = setting.project().to_owned();
+        let stack = setting.stack("proof", &project).await?;
+        let (up, _) = s.when("running pulumi up", stack.up(s)).await?;
+        s.then("nothing failed", Probe::fact("the engine's events", failed(&up)), empty()).await?;
+        s.budget("NFR-002 up of the whole stack, realistic", up.seconds, 600.0, "s");
+        s.budget("SC-001 up of the whole stack, realistic", up.seconds, 900.0, "s");
+        s.then("a preview finds nothing to do", clean(&stack, s), empty()).await?;
+        s.when("running pulumi destroy", stack.destroy(s)).await?;
         let left = Probe::new("GET …/instances, …/vpcs, …", async || Ok(stack.inventory().await?.leftovers()));
         s.then("nothing is left but what Scaleway itself keeps", left, empty()).await
     })
     .await;
 }
 
-fn differences<'a>(stack: &'a Deployment, s: &'a stackproof::acceptance::Scenario) -> Probe<'a, Vec<String>> {
-    Probe::new("pulumi preview --refresh --expect-no-changes", async || stack.differences(s).await).once()
+/// US1.1, one at a time: each setting changes exactly the one property it names.
+#[tokio::test]
+#[ignore = "one pulumi up for each resource type: accept --full"]
+async fn us1_1_each_setting_changes_one_property() {
+    accept("US1.1", async |s| {
+        let stack = s.given("a deployed stack", deployed(s)).await?;
+        for (key, value, input) in UPDATES {
+            let work = async {
+                stack.configure(&[(key, value)]).await?;
+                stack.up(s).await
+            };
+            let (update, _) = s.when(&format!("changing {key} and running pulumi up"), work).await?;
+            s.then("exactly that is updated", told(&update), is(vec![input.to_owned()])).await?;
+        }
+        s.when("running pulumi destroy", stack.destroy(s)).await.map(drop)
+    })
+    .await;
+}
+
+async fn deployed(s: &Scenario) -> Result<Deployment, stackproof::Failure> {
+    let stack = Deployment::configured(s).await?;
+    stack.up(s).await?;
+    Ok(stack)
+}
+
+fn expected(stack: &Deployment) -> Vec<String> {
+    [
+        ("vpcs", "network"),
+        ("private-networks", "network-private"),
+        ("instances", "database"),
+        ("secrets", "database-password"),
+        ("secrets", "application-key"),
+        ("applications", "application"),
+        ("policies", "application"),
+        ("buckets", "assets"),
+    ]
+    .map(|(list, component)| format!("{list}/{}", stack.named(component)))
+    .to_vec()
+}
+
+fn clean<'a>(stack: &'a Deployment, s: &'a Scenario) -> Probe<'a, Vec<String>> {
+    Probe::new("pulumi preview --refresh --expect-no-changes", async || Ok(stack.differences(s).await?.0)).once()
+}
+
+fn told(outcome: &stackproof::pulumi::Outcome) -> Probe<'static, Vec<String>> {
+    Probe::fact("the engine's events", updates(outcome))
+}
+
+fn sorted<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    names.sort();
+    names
 }
 
 fn failed(outcome: &stackproof::pulumi::Outcome) -> Vec<String> {

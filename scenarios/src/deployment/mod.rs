@@ -1,29 +1,37 @@
 //! A stack of a scenario's own: the project's program, deployed to the scenario's target.
 
-use std::time::{Duration, Instant};
+mod adoption;
+mod setting;
 
-use serde_json::Value;
+use std::{path::Path, sync::Arc};
+
+use serde_json::{Value, json};
 use stackproof::{
     Failure, Progress, Toolchain, Workspace,
     acceptance::Scenario,
     pulumi::{Change, Operation, Outcome, Settings, Stack},
     stack::{Cost, configure},
-    target::{CloudProcess, Launch, Target},
+    target::Target,
 };
+use stackproof_cloud::control::Totals;
 use tempfile::TempDir;
 
 use crate::Inventory;
 
-/// The stack's name in scenarios: it has no configuration file in the repository.
+pub use adoption::Adopted;
+pub use setting::Setting;
+
+/// The stack's name where a scenario needs but one: it has no configuration file in the repository.
 const NAME: &str = "proof";
 
 /// A stack on a target, alive as long as the scenario.
 pub struct Deployment {
     stack: Stack,
-    target: Target,
+    target: Arc<Target>,
     toolchain: Toolchain,
     prefix: String,
-    folder: TempDir,
+    project: String,
+    folder: Arc<TempDir>,
 }
 
 impl Deployment {
@@ -32,22 +40,9 @@ impl Deployment {
     /// # Errors
     /// When a tool is missing, the target cannot be reached or Pulumi refuses the configuration.
     pub async fn configured(s: &Scenario) -> Result<Self, Failure> {
-        let folder = tempfile::tempdir().map_err(|error| Failure::environment("no scratch folder").because(error))?;
-        let target = Target::for_scenario(s.target(), &folder.path().join("cloud")).await?;
-        if target.control().is_some() {
-            let started = fastest_start(&folder).await?;
-            s.budget("local cloud: start to first answer, best of 5", started.as_secs_f64() * 1000.0, 50.0, "ms");
-        }
-        s.secret(&target.environment().credentials().secret_key);
-        let toolchain = Toolchain::ensure(&Progress::Silent)?;
-        // Bucket names are shared by all of Scaleway's customers, so no two runs may want the same.
-        let prefix = format!("proof-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
-        let stack = open(&folder, NAME, &toolchain, &target).await?;
-        for (key, value) in [("prefix", prefix.as_str()), ("storage.forceDestroy", "true")] {
-            stack.set(key, value).await?;
-        }
-        configure(&stack, &target).await?;
-        Ok(Self { stack, target, toolchain, prefix, folder })
+        let setting = Setting::instant(s).await?;
+        let project = setting.project().to_owned();
+        setting.stack(NAME, &project).await
     }
 
     /// Runs `pulumi up`.
@@ -65,50 +60,46 @@ impl Deployment {
         Ok((outcome, cost))
     }
 
-    /// What a preview against the cloud as it is would change: logical names of resources.
+    /// Runs `pulumi up` where it is to fail. Returns what the engine and the program said.
+    ///
+    /// # Errors
+    /// When it does not fail.
+    pub async fn refused(&self, s: &Scenario) -> Result<Outcome, Failure> {
+        let outcome = self.run(s, &Operation::Up).await?;
+        if outcome.succeeded() {
+            return Err(Failure::failed("pulumi up succeeded where it was to be refused"));
+        }
+        Ok(outcome)
+    }
+
+    /// What a preview against the cloud as it is would change: logical names of resources, and how long it took.
     ///
     /// # Errors
     /// When Pulumi cannot be run, or fails for another reason than a difference.
-    pub async fn differences(&self, s: &Scenario) -> Result<Vec<String>, Failure> {
+    pub async fn differences(&self, s: &Scenario) -> Result<(Vec<String>, f64), Failure> {
         let operation = Operation::Preview { refresh: true, expect_no_changes: true };
         let outcome = self.run(s, &operation).await?;
-        let names = changed(&outcome);
-        if names.is_empty() { outcome.success().map(|_| names) } else { Ok(names) }
+        let (names, seconds) = (changed(&outcome), outcome.seconds);
+        if names.is_empty() { outcome.success().map(|_| (names, seconds)) } else { Ok((names, seconds)) }
     }
 
-    /// Changes a value of the configuration.
+    /// What a refresh takes over into the state: logical names of resources that drifted.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn drifted(&self, s: &Scenario) -> Result<Vec<String>, Failure> {
+        let outcome = self.run(s, &Operation::Refresh).await?.success()?;
+        let drifted = outcome.events.changes.iter().filter(|change| change.op == "update");
+        Ok(drifted.map(|change| change.name().to_owned()).collect())
+    }
+
+    /// Changes values of the configuration, none of them secret.
     ///
     /// # Errors
     /// When Pulumi refuses.
-    pub async fn configure(&self, key: &str, value: &str) -> Result<(), Failure> {
-        self.stack.set(key, value).await
-    }
-
-    /// Takes resources that this stack made into the state of another stack, which imports them.
-    /// Returns the logical names that were imported.
-    ///
-    /// # Errors
-    /// When an import fails.
-    pub async fn import_elsewhere(&self, s: &Scenario, names: &[&str]) -> Result<Vec<String>, Failure> {
-        let other = open(&self.folder, "adopted", &self.toolchain, &self.target).await?;
-        let state = self.stack.export().await?;
-        let mut imported = Vec::new();
-        for name in names {
-            let (token, id) = resource(&state, name)?;
-            let operation = Operation::Import { token: token.clone(), name: (*name).to_owned(), id };
-            let outcome = other.run(&operation, &Progress::Silent).await?;
-            s.attach(&format!("import-{name}.txt"), format!("{}{}", outcome.stdout, outcome.stderr))?;
-            let outcome = outcome.success()?;
-            imported.extend(
-                outcome
-                    .events
-                    .changes
-                    .iter()
-                    .filter(|change| change.op == "import")
-                    .map(|change| change.name().to_owned()),
-            );
-        }
-        Ok(imported)
+    pub async fn configure(&self, values: &[(&str, &str)]) -> Result<(), Failure> {
+        let values: Vec<(&str, String)> = values.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+        self.stack.set_all(&values).await
     }
 
     /// Runs `pulumi destroy`.
@@ -119,31 +110,50 @@ impl Deployment {
         self.run(s, &Operation::Destroy).await?.success()
     }
 
-    /// What there is in the cloud, asked of its public APIs.
+    /// What there is of the stack in the cloud, asked of its public APIs.
     ///
     /// # Errors
     /// When the cloud does not answer.
     pub async fn inventory(&self) -> Result<Inventory, Failure> {
-        Inventory::take(&self.target, &[self.bucket()]).await
+        let own = format!("{}-{}", self.prefix, self.stack.name());
+        Inventory::take(&self.target, &self.project, &own, &[self.named("assets")]).await
     }
 
-    /// The name of the asset bucket.
-    pub fn bucket(&self) -> String {
-        format!("{}-{NAME}-assets", self.prefix)
+    /// Identifiers of everything the stack made, as its state has them.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn identifiers(&self) -> Result<Vec<String>, Failure> {
+        let state = self.stack.export().await?;
+        let resources = state.pointer("/deployment/resources").and_then(Value::as_array);
+        let custom = resources.into_iter().flatten().filter(|resource| {
+            let token = resource["type"].as_str().unwrap_or_default();
+            resource["custom"] == json!(true) && !token.starts_with("pulumi:")
+        });
+        Ok(custom.filter_map(|resource| resource["id"].as_str()).map(str::to_owned).collect())
     }
 
     /// A resource's real name, as the program makes it of prefix, stack and component.
     pub fn named(&self, component: &str) -> String {
-        format!("{}-{NAME}-{component}", self.prefix)
+        format!("{}-{}-{component}", self.prefix, self.stack.name())
+    }
+
+    /// How many requests the cloud has answered so far, where it tells.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn requests(&self) -> Result<Option<u64>, Failure> {
+        Ok(self.totals().await?.map(|totals| totals.requests))
     }
 
     async fn run(&self, s: &Scenario, operation: &Operation) -> Result<Outcome, Failure> {
         let outcome = self.stack.run(operation, &Progress::Silent).await?;
-        s.attach(&format!("pulumi-{}.txt", outcome.operation), format!("{}{}", outcome.stdout, outcome.stderr))?;
+        let name = format!("pulumi-{}-{}.txt", outcome.operation, self.stack.name());
+        s.attach(&name, format!("{}{}", outcome.stdout, outcome.stderr))?;
         Ok(outcome)
     }
 
-    async fn totals(&self) -> Result<Option<stackproof_cloud::control::Totals>, Failure> {
+    async fn totals(&self) -> Result<Option<Totals>, Failure> {
         match self.target.control() {
             Some(control) => control.totals().await.map(Some),
             None => Ok(None),
@@ -151,26 +161,19 @@ impl Deployment {
     }
 }
 
-/// How long a local cloud takes from being launched to its first answer. The fastest of several: the
-/// others tell how busy the machine was.
-async fn fastest_start(folder: &TempDir) -> Result<Duration, Failure> {
-    let launch = Launch::new(&folder.path().join("start"));
-    let mut fastest = Duration::MAX;
-    for _ in 0..5 {
-        let begun = Instant::now();
-        let cloud = CloudProcess::launch(&launch).await?;
-        if let Some(control) = cloud.control() {
-            control.now().await?;
-            fastest = fastest.min(begun.elapsed());
-        }
-    }
-    Ok(fastest)
-}
-
-async fn open(folder: &TempDir, name: &str, toolchain: &Toolchain, target: &Target) -> Result<Stack, Failure> {
-    let settings =
-        Settings { name: name.to_owned(), program: Workspace::find()?.infra(), folder: folder.path().join(name) };
-    Stack::open(settings, toolchain.clone(), target).await
+/// Opens and configures a stack below `folder`: with the repository's configuration for its name, if there is one.
+async fn open(
+    folder: &Path,
+    name: &str,
+    toolchain: &Toolchain,
+    target: &Target,
+    values: &[(&str, String)],
+) -> Result<Stack, Failure> {
+    let settings = Settings { name: name.to_owned(), program: Workspace::find()?.infra(), folder: folder.join(name) };
+    let stack = Stack::open(settings, toolchain.clone(), target).await?;
+    stack.set_all(values).await?;
+    configure(&stack, target).await?;
+    Ok(stack)
 }
 
 /// The logical names of what a run changed, sorted.
@@ -181,13 +184,19 @@ pub fn changed(outcome: &Outcome) -> Vec<String> {
     names
 }
 
-/// The type token and the identifier of a resource in a state.
-fn resource(state: &Value, name: &str) -> Result<(String, String), Failure> {
-    let resources = state.pointer("/deployment/resources").and_then(Value::as_array);
-    let wanted = |resource: &&Value| resource["urn"].as_str().is_some_and(|urn| urn.ends_with(&format!("::{name}")));
-    let found = resources.into_iter().flatten().find(wanted);
-    let text = |field: &str| found.and_then(|found| found[field].as_str()).map(str::to_owned);
-    text("type")
-        .zip(text("id"))
-        .ok_or_else(|| Failure::failed(format!("the state has no resource {name}")).next("pulumi stack --show-ids"))
+/// What a run updated in place, as `resource.property`, sorted; anything else it did as `operation resource`.
+pub fn updates(outcome: &Outcome) -> Vec<String> {
+    let told = |change: &Change| match change.op.as_str() {
+        "update" => change.properties.iter().map(|property| format!("{}.{}", change.name(), top(property))).collect(),
+        op => vec![format!("{op} {}", change.name())],
+    };
+    let mut told: Vec<String> = outcome.events.effective().flat_map(told).collect();
+    told.sort();
+    told.dedup();
+    told
+}
+
+/// The input that a property path such as `lifecycleRules[0].days` lies in.
+fn top(path: &str) -> &str {
+    path.split(['.', '[']).next().unwrap_or(path)
 }
