@@ -7,6 +7,7 @@
 
 pub mod acceptance;
 pub mod check;
+pub mod conformance;
 pub mod failure;
 pub mod progress;
 pub mod pulumi;

@@ -3,6 +3,7 @@
 mod accept;
 mod check;
 mod cloud;
+mod conformance;
 mod deploy;
 mod doctor;
 mod fault;
@@ -28,6 +29,7 @@ enum Command {
     Accept(accept::Accept),
     Verify(verify::Verify),
     Check(check::Check),
+    Conformance(conformance::Arguments),
     Report(report::Report),
     Doctor(doctor::Doctor),
     /// The local Scaleway cloud: start, stop, status, exec.
@@ -71,10 +73,13 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn dispatch(command: Command) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::environment("no threads could be started").because(error))?;
     let work = match command {
         Command::Accept(arguments) => return accept::run(arguments),
         Command::Verify(arguments) => return verify::run(arguments),
         Command::Check(arguments) => return check::run(&arguments),
+        Command::Conformance(arguments) => return runtime.block_on(conformance::run(arguments)),
         Command::Report(arguments) => return report::run(arguments),
         Command::Doctor(doctor) => return doctor.run().map(|()| Exit::Success),
         Command::Cloud(command) => cloud::run(command).boxed(),
@@ -87,7 +92,5 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Refresh(arguments) => deploy::run(arguments, Operation::Refresh).boxed(),
         Command::Destroy(arguments) => deploy::run(arguments, Operation::Destroy).boxed(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::environment("no threads could be started").because(error))?;
     runtime.block_on(work).map(|()| Exit::Success)
 }

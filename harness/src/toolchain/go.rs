@@ -5,8 +5,8 @@ use std::process::Command;
 
 use super::identity::{Version, digest_of_inputs};
 use super::machine::{Machine, is_program};
-use super::run::ask;
-use crate::Failure;
+use super::run::{ask, run};
+use crate::{Failure, Progress};
 
 /// The first Go that fetches the newer one a module asks for by itself.
 const OLDEST: Version = Version(1, 21, 0);
@@ -46,9 +46,58 @@ pub(crate) fn key(module: &Path, name: &str, version: &str) -> Result<String, Fa
     Ok(format!("{name}-{version}-{}", digest_of_inputs(&words, &files).map_err(unreadable)?))
 }
 
+/// A pinned module whose dependencies bring tests of their own.
+pub(crate) struct GoModule {
+    machine: Machine,
+    folder: PathBuf,
+    go: PathBuf,
+}
+
+impl GoModule {
+    /// The module in this folder below `tools/`, for what it is needed for.
+    ///
+    /// # Errors
+    /// When Go is missing or too old.
+    pub(crate) fn at(folder: &Path, what: &str) -> Result<Self, Failure> {
+        let machine = Machine::here()?;
+        let go = find(&machine, what, "run it where Go is")?;
+        Ok(Self { machine, folder: folder.to_owned(), go })
+    }
+
+    /// The tests of a package of a dependency, as a program; built if it is not there yet.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub(crate) fn test_program(
+        &self,
+        name: &str,
+        version: &str,
+        package: &str,
+        what: &str,
+        progress: &Progress,
+    ) -> Result<PathBuf, Failure> {
+        let key = key(&self.folder, name, version)?;
+        let folder = self.machine.cache.install(&key, progress, |folder| {
+            let step = progress.step(what);
+            let mut command = undisturbed(&self.go, &self.folder);
+            command.args(["test", "-c", "-ldflags=-s -w", "-o"]).arg(folder.join("tests")).arg(package);
+            run(&mut command, &step, &self.machine.cache.log(&key))?;
+            step.done();
+            Ok(())
+        })?;
+        Ok(folder.join("tests"))
+    }
+}
+
 /// `go build` in this module, undisturbed by a workspace around it or by the user's flags.
 pub(crate) fn build(go: &Path, module: &Path) -> Command {
+    let mut command = undisturbed(go, module);
+    command.arg("build").arg("-v");
+    command
+}
+
+fn undisturbed(go: &Path, module: &Path) -> Command {
     let mut command = Command::new(go);
-    command.arg("build").arg("-v").current_dir(module).env("GOWORK", "off").env_remove("GOFLAGS");
+    command.current_dir(module).env("GOWORK", "off").env_remove("GOFLAGS");
     command
 }

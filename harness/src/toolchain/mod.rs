@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use self::cache::{CACHE_VARIABLE, Cache};
+pub(crate) use self::go::GoModule;
 use self::identity::{Identity, Version};
 use self::machine::Machine;
 use crate::{Failure, Progress};

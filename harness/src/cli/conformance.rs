@@ -1,0 +1,83 @@
+//! `stackproof conformance`: the provider's own acceptance tests, against the local cloud.
+
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets};
+use stackproof::conformance::{self, Asked, Conformance, Expected, Status};
+use stackproof::{Exit, Failure, Progress, Workspace};
+
+/// Judge the local cloud by the Terraform provider's own acceptance tests.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Only this product, by the name of the provider's package.
+    #[arg(long)]
+    product: Vec<String>,
+    /// Only the tests whose names match this regular expression.
+    #[arg(long, value_name = "REGEX")]
+    run: Option<String>,
+    /// Only a few tests, chosen to touch every resource type.
+    #[arg(long)]
+    subset: bool,
+    /// Through the gateway, with real host names and without SCW_API_URL.
+    #[arg(long)]
+    gateway: bool,
+    /// Take what passes into the ratchet, and write docs/conformance.md.
+    #[arg(long)]
+    update: bool,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
+    let workspace = Workspace::find()?;
+    let progress = if arguments.json { Progress::Silent } else { Progress::detect() };
+    let Arguments { product, run, subset, gateway, update, json } = arguments;
+    let asked = Asked { products: product, run, subset, gateway };
+    let conformance = conformance::run(&workspace, &asked, &progress).await?;
+    let mut expected = Expected::read(&workspace)?;
+    if json {
+        let document = serde_json::to_string_pretty(&conformance);
+        anstream::println!("{}", document.map_err(|error| Failure::failed(error.to_string()))?);
+    } else {
+        show(&conformance);
+        if conformance.cases(Status::Failed).next().is_some() {
+            anstream::println!("what they printed: {}", conformance::log_dir(&workspace).display());
+        }
+    }
+    if update {
+        expected.advance(&workspace, &conformance)?;
+        let page = workspace.root.join("docs/conformance.md");
+        std::fs::write(&page, conformance::page(&conformance))
+            .map_err(|error| Failure::environment(format!("{} cannot be written", page.display())).because(error))?;
+    }
+    let broken = expected.broken_by(&conformance);
+    if broken.is_empty() {
+        return Ok(Exit::Success);
+    }
+    let lines: Vec<String> =
+        broken.iter().map(|(product, case)| format!("{product} {}: {}", case.name, case.reason)).collect();
+    Err(Failure::failed(format!("{} acceptance tests passed before and do not now", broken.len()))
+        .because(lines.join("\n"))
+        .next(format!("stackproof conformance --product {} --run '^{}$'", broken[0].0, broken[0].1.name)))
+}
+
+fn show(conformance: &Conformance) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["product", "passed", "failed", "not applicable"]);
+    for product in &conformance.products {
+        table.add_row([
+            product.product.clone(),
+            product.passed.to_string(),
+            product.failed.to_string(),
+            product.not_applicable.to_string(),
+        ]);
+    }
+    let (passed, failed, not_applicable) = conformance.totals();
+    table.add_row(["all".to_owned(), passed.to_string(), failed.to_string(), not_applicable.to_string()]);
+    anstream::println!("provider {}, terraform {}\n{table}", conformance.provider, conformance.terraform);
+    for (product, case) in conformance.cases(Status::Failed) {
+        anstream::println!("failed: {product} {}: {}", case.name, case.reason);
+    }
+}
