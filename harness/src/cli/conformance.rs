@@ -2,7 +2,7 @@
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
-use stackproof::conformance::{self, Asked, Conformance, Expected, Status};
+use stackproof::conformance::{self, Asked, Conformance, Difference, Expected, Replay, Status};
 use stackproof::{Exit, Failure, Progress, Workspace};
 
 /// Judge the local cloud by the Terraform provider's own acceptance tests.
@@ -20,6 +20,9 @@ pub(crate) struct Arguments {
     /// Through the gateway, with real host names and without SCW_API_URL.
     #[arg(long)]
     gateway: bool,
+    /// Ask what was recorded of the real API again instead, and compare the answers.
+    #[arg(long, conflicts_with_all = ["run", "subset", "gateway", "update"])]
+    recordings: bool,
     /// Take what passes into the ratchet, and write docs/conformance.md.
     #[arg(long)]
     update: bool,
@@ -32,7 +35,10 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let workspace = Workspace::find()?;
     let progress = if arguments.json { Progress::Silent } else { Progress::detect() };
-    let Arguments { product, run, subset, gateway, update, json } = arguments;
+    let Arguments { product, run, subset, gateway, recordings, update, json } = arguments;
+    if recordings {
+        return again(&conformance::replay(&workspace, &product, &progress).await?, json);
+    }
     let asked = Asked { products: product, run, subset, gateway };
     let conformance = conformance::run(&workspace, &asked, &progress).await?;
     let mut expected = Expected::read(&workspace)?;
@@ -60,6 +66,28 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     Err(Failure::failed(format!("{} acceptance tests passed before and do not now", broken.len()))
         .because(lines.join("\n"))
         .next(format!("stackproof conformance --product {} --run '^{}$'", broken[0].0, broken[0].1.name)))
+}
+
+/// Tells what came of asking recorded requests again.
+fn again(replay: &Replay, json: bool) -> Result<Exit, Failure> {
+    let unexplained = replay.unexplained().count();
+    if json {
+        let document = serde_json::to_string_pretty(replay);
+        anstream::println!("{}", document.map_err(|error| Failure::failed(error.to_string()))?);
+    } else {
+        for difference in replay.unexplained() {
+            let Difference { product, route, how, answers, recording, .. } = difference;
+            anstream::println!("{product}: {route}: {how} ({answers} answers, such as in {recording})");
+        }
+        anstream::println!(
+            "{} recordings, {} requests asked again, {} passed over, {} differences, {unexplained} of them unexplained",
+            replay.recordings,
+            replay.requests,
+            replay.passed_over,
+            replay.differences.len(),
+        );
+    }
+    Ok(if unexplained == 0 { Exit::Success } else { Exit::Failed })
 }
 
 fn show(conformance: &Conformance) {

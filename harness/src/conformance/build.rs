@@ -44,6 +44,11 @@ impl Provider {
         &self.version
     }
 
+    /// Where its sources lie, with the recordings of its tests.
+    pub(super) fn sources(&self) -> Result<PathBuf, Failure> {
+        self.module.sources_of(MODULE)
+    }
+
     /// The test program of a product, built if it is not there yet.
     pub(super) fn tests_of(&self, product: &str, progress: &Progress) -> Result<Tests, Failure> {
         let package = format!("{MODULE}/internal/services/{product}");

@@ -17,6 +17,9 @@ pub struct Expected {
     /// Tests that cannot run.
     #[serde(default)]
     not_applicable: Vec<NotApplicable>,
+    /// Differences from recorded answers that are accepted.
+    #[serde(default)]
+    difference: Vec<Accepted>,
     /// A few of each product that touch every resource type.
     #[serde(default)]
     subset: BTreeMap<String, BTreeSet<String>>,
@@ -40,6 +43,20 @@ struct NotApplicable {
     terraform: Option<String>,
 }
 
+/// A difference from recorded answers that is accepted, and why.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Accepted {
+    /// The product; any where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    product: Option<String>,
+    /// A regular expression of routes.
+    route: String,
+    /// A regular expression of differences.
+    how: String,
+    /// Why it is accepted.
+    reason: String,
+}
+
 fn file(workspace: &Workspace) -> PathBuf {
     workspace.tools().join("conformance.toml")
 }
@@ -58,8 +75,10 @@ impl Expected {
         };
         let text = std::fs::read_to_string(&path).map_err(|error| broken(error.to_string()))?;
         let expected: Self = toml::from_str(&text).map_err(|error| broken(error.to_string()))?;
-        for entry in &expected.not_applicable {
-            Regex::new(&entry.tests).map_err(|error| broken(error.to_string()))?;
+        let patterns = expected.not_applicable.iter().map(|entry| &entry.tests);
+        let patterns = patterns.chain(expected.difference.iter().flat_map(|entry| [&entry.route, &entry.how]));
+        for pattern in patterns {
+            Regex::new(pattern).map_err(|error| broken(error.to_string()))?;
         }
         Ok(expected)
     }
@@ -81,6 +100,17 @@ impl Expected {
                 && Regex::new(&entry.tests).is_ok_and(|tests| tests.is_match(test))
         };
         self.not_applicable.iter().find(concerns).map(|entry| entry.reason.as_str())
+    }
+
+    /// Why a difference from recorded answers is accepted, if it is.
+    pub(super) fn accepted(&self, product: &str, route: &str, how: &str) -> Option<&str> {
+        let matches = |pattern: &str, text: &str| Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text));
+        let concerns = |entry: &&Accepted| {
+            entry.product.as_deref().is_none_or(|of| of == product)
+                && matches(&entry.route, route)
+                && matches(&entry.how, how)
+        };
+        self.difference.iter().find(concerns).map(|entry| entry.reason.as_str())
     }
 
     /// Whether a test belongs to the few that touch every resource type.

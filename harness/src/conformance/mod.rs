@@ -9,6 +9,7 @@ mod build;
 mod case;
 mod expected;
 mod page;
+mod recording;
 mod result;
 
 use std::num::NonZero;
@@ -20,6 +21,7 @@ use crate::{Failure, Progress, Workspace};
 
 pub use expected::Expected;
 pub use page::page;
+pub use recording::{Difference, Replay, replay};
 pub use result::{Case, Conformance, Product, Status};
 
 /// What is asked of a run.

@@ -64,6 +64,25 @@ impl GoModule {
         Ok(Self { machine, folder: folder.to_owned(), go })
     }
 
+    /// Where the sources of a module lie that this one requires; downloaded if need be.
+    ///
+    /// # Errors
+    /// When they cannot be had.
+    pub(crate) fn sources_of(&self, required: &str) -> Result<PathBuf, Failure> {
+        let ask = |words: &[&str]| {
+            let output = undisturbed(&self.go, &self.folder).args(words).arg(required).output();
+            let output = output.map_err(|error| error.to_string())?;
+            if output.status.success() {
+                return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+            }
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        ask(&["mod", "download"])
+            .and_then(|_| ask(&["list", "-m", "-f", "{{.Dir}}"]))
+            .map(PathBuf::from)
+            .map_err(|why| Failure::environment(format!("the sources of {required} cannot be had")).because(why))
+    }
+
     /// The tests of a package of a dependency, as a program; built if it is not there yet.
     ///
     /// # Errors

@@ -1,0 +1,73 @@
+//! A recording of real traffic, as the provider's module carries it (go-vcr, versions 3 and 4).
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::Failure;
+
+/// A recording.
+#[derive(Debug, Deserialize)]
+pub(super) struct Cassette {
+    #[serde(default)]
+    pub(super) interactions: Vec<Interaction>,
+}
+
+/// A request and its answer.
+#[derive(Debug, Deserialize)]
+pub(super) struct Interaction {
+    pub(super) request: Request,
+    pub(super) response: Response,
+}
+
+/// What was asked.
+#[derive(Debug, Deserialize)]
+pub(super) struct Request {
+    pub(super) method: String,
+    pub(super) url: String,
+    #[serde(default)]
+    pub(super) body: String,
+}
+
+/// What was answered.
+#[derive(Debug, Deserialize)]
+pub(super) struct Response {
+    pub(super) code: u16,
+    #[serde(default)]
+    pub(super) body: String,
+    #[serde(default)]
+    pub(super) headers: std::collections::BTreeMap<String, Vec<String>>,
+}
+
+impl Cassette {
+    /// Reads a recording.
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let broken = |why: String| {
+            Failure::environment(format!("the recording {} cannot be read", path.display()))
+                .because(why)
+                .next("go clean -modcache, then stackproof conformance --recordings")
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| broken(error.to_string()))?;
+        serde_saphyr::from_str(&text).map_err(|error| broken(error.to_string()))
+    }
+
+    /// The organisation it was recorded in: the first one named.
+    pub(super) fn organization(&self) -> Option<String> {
+        let named = ["organization_id", "project_id"];
+        let texts = self.interactions.iter().flat_map(|one| [&one.request.body, &one.response.body]);
+        let values: Vec<serde_json::Value> = texts.filter_map(|text| serde_json::from_str(text).ok()).collect();
+        named.iter().find_map(|field| values.iter().find_map(|value| find(value, field)))
+    }
+}
+
+fn find(value: &serde_json::Value, field: &str) -> Option<String> {
+    match value {
+        serde_json::Value::Object(object) => {
+            let here = object.get(field).and_then(|found| found.as_str());
+            let here = here.filter(|text| uuid::Uuid::parse_str(text).is_ok()).map(str::to_owned);
+            here.or_else(|| object.values().find_map(|inner| find(inner, field)))
+        }
+        serde_json::Value::Array(items) => items.iter().find_map(|item| find(item, field)),
+        _ => None,
+    }
+}
