@@ -48,7 +48,9 @@ impl Cassette {
                 .next("go clean -modcache, then stackproof conformance --recordings")
         };
         let text = std::fs::read_to_string(path).map_err(|error| broken(error.to_string()))?;
-        serde_saphyr::from_str(&text).map_err(|error| broken(error.to_string()))
+        // What was uploaded is marked as binary, and no UTF-8.
+        let options = serde_saphyr::options! { ignore_binary_tag_for_string: true };
+        serde_saphyr::from_str_with_options(&text, options).map_err(|error| broken(error.to_string()))
     }
 
     /// The organisation it was recorded in: the first one named.
