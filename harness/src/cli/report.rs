@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use stackproof::report::Manifest;
-use stackproof::runner::{self, Checkout, RunDir};
-use stackproof::{Exit, Failure};
+use stackproof::runner::{self, RunDir};
+use stackproof::{Exit, Failure, Workspace};
 
 /// Fold a run into its report again, or verify a report.
 #[derive(Args)]
@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: Report) -> Result<Exit, Failure> {
     }
     let run = match arguments.run {
         Some(run) => run,
-        None => RunDir::newest(&Checkout::find()?)?,
+        None => RunDir::newest(&Workspace::find()?)?,
     };
     super::accept::show(&runner::conclude(&run, &arguments.report)?, arguments.json)
 }

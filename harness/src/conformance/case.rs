@@ -56,8 +56,7 @@ pub(super) async fn run(
     gateway: bool,
     logs: &Path,
 ) -> Result<Case, Failure> {
-    let broken =
-        |error: std::io::Error| Failure::environment("an acceptance test could not be started").because(error);
+    let broken = |error: std::io::Error| Failure::environment("an acceptance test could not be started").because(error);
     let scratch = tempfile::Builder::new().prefix("conformance-").tempdir().map_err(broken)?;
     // The tests take the product's name, and where recordings go, from the folder they run in.
     let folder = scratch.path().join("internal/services").join(&tests.product);
@@ -120,7 +119,8 @@ fn judge(output: Option<&str>, name: &str) -> (Status, String) {
     let Some(output) = output else {
         return (Status::Failed, format!("it took longer than {} s", LIMIT.as_secs()));
     };
-    let verdict = |word: &str| output.lines().any(|line| line.trim_start().starts_with(&format!("--- {word}: {name} ")));
+    let verdict =
+        |word: &str| output.lines().any(|line| line.trim_start().starts_with(&format!("--- {word}: {name} ")));
     if verdict("PASS") {
         return (Status::Passed, String::new());
     }
@@ -129,10 +129,11 @@ fn judge(output: Option<&str>, name: &str) -> (Status, String) {
     let placed = |line: &&str| line.contains("_test.go:") && !line.contains("delay retry set to");
     let lines = || output.lines().map(str::trim).filter(|line| !line.is_empty());
     if verdict("SKIP") {
-        let why = lines().find(placed).map_or("it skips itself", |line| line.split_once(": ").map_or(line, |(_, why)| why));
+        let why =
+            lines().find(placed).map_or("it skips itself", |line| line.split_once(": ").map_or(line, |(_, why)| why));
         return (Status::NotApplicable, why.to_owned());
     }
-    let first = lines().find(told).or_else(|| lines().find(placed)).or_else(|| lines().last());
+    let first = lines().find(told).or_else(|| lines().find(placed)).or_else(|| lines().next_back());
     (Status::Failed, first.unwrap_or("it said nothing").to_owned())
 }
 

@@ -135,7 +135,8 @@ impl Expected {
             self.passed.entry(product.to_owned()).or_default().insert(case.name.clone());
         }
         let path = file(workspace);
-        let unwritable = |why: String| Failure::environment(format!("{} cannot be written", path.display())).because(why);
+        let unwritable =
+            |why: String| Failure::environment(format!("{} cannot be written", path.display())).because(why);
         let text = toml::to_string_pretty(self).map_err(|error| unwritable(error.to_string()))?;
         let text = format!("{HEAD}{text}");
         crate::acceptance::write_whole(&path, text.as_bytes()).map_err(|failure| unwritable(failure.to_string()))

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{Checkout, Ended, Finished, Nextest, RunDir, Tools, conclude};
+use super::{Ended, Finished, Nextest, RunDir, Tools, conclude};
 use crate::acceptance::TargetName;
-use crate::{Failure, Progress};
+use crate::{Failure, Progress, Workspace};
 
 /// What is asked of an acceptance run.
 #[derive(Clone, Debug)]
@@ -21,13 +21,13 @@ pub struct Acceptance {
 
 /// Runs the scenarios and writes the report.
 pub fn accept(asked: &Acceptance) -> Result<Finished, Failure> {
-    let checkout = Checkout::find()?;
+    let workspace = Workspace::find()?;
     let tools = Tools::ensure(&Progress::detect())?;
-    let mut run = RunDir::begin(&checkout, asked.command(), &asked.targets)?;
-    run.judge(&checkout, &tools)?;
+    let mut run = RunDir::begin(&workspace, asked.command(), &asked.targets)?;
+    run.judge(&workspace, &tools)?;
     let mut nextest = Nextest::scenarios(&asked.only, asked.full);
     for target in &asked.targets {
-        match nextest.run(&checkout, &tools, &run, *target, &target.to_string())? {
+        match nextest.run(&workspace, &tools, &run, *target, &target.to_string())? {
             // What failed is in the fragments and in nextest's own file.
             Ended::Passed | Ended::Failed => {}
             Ended::NotCompiled => {

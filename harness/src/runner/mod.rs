@@ -5,7 +5,7 @@
 //! and elsewhere.
 
 mod accept;
-mod checkout;
+mod judged;
 mod nextest;
 mod run_dir;
 mod stage;
@@ -14,7 +14,6 @@ mod tools;
 mod verify;
 
 pub use accept::{Acceptance, accept};
-pub use checkout::Checkout;
 pub use nextest::{BIN_VARIABLE, Ended, Nextest};
 pub use run_dir::RunDir;
 pub use stage::{Check, Outcome};

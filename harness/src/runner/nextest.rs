@@ -6,9 +6,9 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{Checkout, RunDir, Tools};
-use crate::Failure;
+use super::{RunDir, Tools};
 use crate::acceptance::{RUN_VARIABLE, TARGET_VARIABLE, TargetName};
+use crate::{Failure, Workspace};
 
 /// The environment variable that names this program for the scenarios that call it.
 pub const BIN_VARIABLE: &str = "STACKPROOF_BIN";
@@ -72,19 +72,19 @@ impl Nextest {
     /// Runs it; its progress goes to standard error as it comes.
     pub fn run(
         &self,
-        checkout: &Checkout,
+        workspace: &Workspace,
         tools: &Tools,
         run: &RunDir,
         target: TargetName,
         name: &str,
     ) -> Result<Ended, Failure> {
         // Nextest's store is the checkout's own, wherever cargo builds.
-        let junit = checkout.root().join("target/nextest").join(self.profile).join("junit.xml");
+        let junit = workspace.root.join("target/nextest").join(self.profile).join("junit.xml");
         // An earlier run's file must not pass for this one's.
         let _ = fs::remove_file(&junit);
         let mut command = Command::new(&tools.nextest);
         command.args(["nextest", "run", "--profile", self.profile]).args(&self.arguments);
-        command.current_dir(checkout.root()).stdin(Stdio::null()).stdout(standard_error()?);
+        command.current_dir(&workspace.root).stdin(Stdio::null()).stdout(standard_error()?);
         command.env(RUN_VARIABLE, absolute(run.path())?).env(TARGET_VARIABLE, target.to_string());
         command.env(BIN_VARIABLE, this_program()?);
         command.env(super::tools::PYTHON_VARIABLE, &tools.python);

@@ -7,10 +7,10 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::{Checkout, Tools};
-use crate::Failure;
+use super::{Tools, judged};
 use crate::acceptance::{TargetName, now, write_whole};
 use crate::report::{Inputs, Requirements, RunInfo, Runner, Stage, Subject};
+use crate::{Failure, Workspace};
 
 /// How many runs are kept, the newest.
 const KEPT: usize = 10;
@@ -24,20 +24,20 @@ pub struct RunDir {
 
 impl RunDir {
     /// Where a checkout keeps its runs.
-    pub fn all(checkout: &Checkout) -> PathBuf {
-        checkout.root().join(".stackproof/runs")
+    pub fn all(workspace: &Workspace) -> PathBuf {
+        workspace.root.join(".stackproof/runs")
     }
 
     /// The newest run of a checkout.
-    pub fn newest(checkout: &Checkout) -> Result<PathBuf, Failure> {
-        runs(&Self::all(checkout))
+    pub fn newest(workspace: &Workspace) -> Result<PathBuf, Failure> {
+        runs(&Self::all(workspace))
             .pop()
             .ok_or_else(|| Failure::usage("there is no run to report on").next("make one: stackproof accept"))
     }
 
     /// Begins a run.
-    pub fn begin(checkout: &Checkout, command: String, targets: &[TargetName]) -> Result<Self, Failure> {
-        let all = Self::all(checkout);
+    pub fn begin(workspace: &Workspace, command: String, targets: &[TargetName]) -> Result<Self, Failure> {
+        let all = Self::all(workspace);
         let moment = OffsetDateTime::now_utc()
             .format(format_description!("[year][month][day]T[hour][minute][second]Z"))
             .map_err(|error| Failure::environment("the clock cannot be read").because(error))?;
@@ -53,7 +53,7 @@ impl RunDir {
             stages: Vec::new(),
         };
         let run = Self { path: all.join(id), info };
-        let table = checkout.root().join(Requirements::PATH);
+        let table = workspace.root.join(Requirements::PATH);
         let table = fs::read(&table)
             .map_err(|error| Failure::usage(format!("cannot read {}", table.display())).because(error))?;
         write_whole(&run.path.join(Inputs::REQUIREMENTS), &table)?;
@@ -72,9 +72,12 @@ impl RunDir {
     }
 
     /// States what is judged.
-    pub fn judge(&self, checkout: &Checkout, tools: &Tools) -> Result<(), Failure> {
-        let subject =
-            Subject { git: checkout.git(), program: checkout.program_digest(), tools: tools.identities.clone() };
+    pub fn judge(&self, workspace: &Workspace, tools: &Tools) -> Result<(), Failure> {
+        let subject = Subject {
+            git: judged::git(workspace),
+            program: judged::program_digest(workspace),
+            tools: tools.identities.clone(),
+        };
         write_json(&self.path.join(Inputs::SUBJECT), &subject)
     }
 

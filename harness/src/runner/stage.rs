@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use super::{Checkout, Tools, nextest};
-use crate::Failure;
+use super::{Tools, nextest};
 use crate::acceptance::rounded;
 use crate::report::Stage;
+use crate::{Failure, Workspace};
 
 /// A check that can be run.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub struct Check {
     name: &'static str,
     program: Result<PathBuf, Failure>,
     /// What a person types, program first.
-    words: &'static [&'static str],
+    words: Vec<String>,
     /// The directory of the checkout it runs in.
     folder: &'static str,
     /// Whether output alone means failure, as gofmt has it.
@@ -39,12 +39,13 @@ impl Check {
                 Failure::environment(format!("{program} is missing")).next("install it, or see stackproof doctor")
             })
         };
-        let check = |name, program, words| Self { name, program, words, folder: ".", silent: false };
-        let python = |name, words: &'static [&'static str]| Self {
-            folder: "infra",
-            ..check(name, tools.beside_python(words[0]), words)
+        let check = |name, program, words: &[&str]| {
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            Self { name, program, words, folder: ".", silent: false }
         };
-        vec![
+        let python =
+            |name, words: &[&str]| Self { folder: "infra", ..check(name, tools.beside_python(words[0]), words) };
+        let mut all = vec![
             check("rustfmt", on_path("cargo"), &["cargo", "fmt", "--all", "--check"]),
             python("ruff", &["ruff", "check", "."]),
             python("ruff format", &["ruff", "format", "--check", "."]),
@@ -55,7 +56,13 @@ impl Check {
                 on_path("cargo"),
                 &["cargo", "clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"],
             ),
-        ]
+        ];
+        // The provider we built serves what the program's package asks for.
+        if let Some(schema) = &tools.schema {
+            let schema = schema.to_string_lossy();
+            all.push(check("provider", Ok(tools.python.clone()), &["python", "tools/provider/check.py", &schema]));
+        }
+        all
     }
 
     /// Its name.
@@ -64,11 +71,11 @@ impl Check {
     }
 
     /// Runs it. A check whose program is missing fails: nothing is passed over in silence.
-    pub fn run(&self, checkout: &Checkout) -> Outcome {
+    pub fn run(&self, workspace: &Workspace) -> Outcome {
         let begun = Instant::now();
         let (ok, output) = match &self.program {
             Err(failure) => (false, failure.to_string()),
-            Ok(program) => self.call(program, checkout),
+            Ok(program) => self.call(program, workspace),
         };
         let place = if self.folder == "." { String::new() } else { format!("cd {} && ", self.folder) };
         let stage = Stage {
@@ -80,9 +87,9 @@ impl Check {
         Outcome { stage, output }
     }
 
-    fn call(&self, program: &PathBuf, checkout: &Checkout) -> (bool, String) {
+    fn call(&self, program: &PathBuf, workspace: &Workspace) -> (bool, String) {
         let mut command = Command::new(program);
-        command.args(&self.words[1..]).current_dir(checkout.root().join(self.folder)).stdin(Stdio::null());
+        command.args(&self.words[1..]).current_dir(workspace.root.join(self.folder)).stdin(Stdio::null());
         nextest::without_cargo_run(&mut command);
         // A type checker asks the `python` it finds first which packages there are.
         if let Some(beside) = program.parent() {

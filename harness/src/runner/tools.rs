@@ -16,6 +16,8 @@ pub struct Tools {
     pub nextest: PathBuf,
     /// The Python with the infrastructure's packages.
     pub python: PathBuf,
+    /// The schema of the provider, where we built it: the official plugin carries none.
+    pub schema: Option<PathBuf>,
     /// Every tool's version, provenance and digest, for the report.
     pub identities: Vec<Tool>,
 }
@@ -37,7 +39,8 @@ impl Tools {
             provenance: tool.provenance.to_string(),
             digest: tool.sha256.clone(),
         });
-        Ok(Self { nextest, identities: identities.collect(), python: toolchain.python.path.clone() })
+        let schema = Some(toolchain.provider.path.with_file_name("schema.json")).filter(|schema| schema.is_file());
+        Ok(Self { nextest, identities: identities.collect(), schema, python: toolchain.python.path.clone() })
     }
 
     /// A program beside the Python, such as `ruff`.

@@ -3,21 +3,21 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::{Check, Checkout, Ended, Finished, Nextest, RunDir, Tools, conclude};
+use super::{Check, Ended, Finished, Nextest, RunDir, Tools, conclude};
 use crate::acceptance::{TargetName, rounded};
 use crate::report::Stage;
-use crate::{Failure, Progress};
+use crate::{Failure, Progress, Workspace};
 
 /// Runs every check and every test. All checks run, so that one look shows all that is wrong.
 pub fn verify(report: &Path) -> Result<Finished, Failure> {
-    let checkout = Checkout::find()?;
+    let workspace = Workspace::find()?;
     let tools = Tools::ensure(&Progress::detect())?;
     let target = TargetName::Local;
-    let mut run = RunDir::begin(&checkout, "stackproof verify".into(), &[target])?;
-    run.judge(&checkout, &tools)?;
+    let mut run = RunDir::begin(&workspace, "stackproof verify".into(), &[target])?;
+    run.judge(&workspace, &tools)?;
     for check in Check::all(&tools) {
         anstream::eprint!("{:<13}", check.name());
-        let outcome = check.run(&checkout);
+        let outcome = check.run(&workspace);
         say(&outcome.stage);
         if !outcome.stage.ok {
             anstream::eprintln!("{}", outcome.output.trim_end());
@@ -27,7 +27,7 @@ pub fn verify(report: &Path) -> Result<Finished, Failure> {
     let nextest = Nextest::everything();
     anstream::eprintln!("{:<13}{}", "tests", nextest.command());
     let begun = Instant::now();
-    let ended = nextest.run(&checkout, &tools, &run, target, "workspace")?;
+    let ended = nextest.run(&workspace, &tools, &run, target, "workspace")?;
     let stage = Stage {
         name: "tests".into(),
         command: nextest.command(),
