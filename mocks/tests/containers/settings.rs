@@ -1,10 +1,11 @@
 //! What a container is told, and what it answers.
 
+use proptest::{prelude::*, test_runner::Config};
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::{
-    fixture::{CONTAINERS, NAMESPACES, container, item, namespace, patch, with},
+    fixture::{CONTAINERS, NAMESPACES, TOKENS, TRIGGERS, container, item, namespace, patch, with},
     support::{Fixture, faulty},
 };
 
@@ -166,4 +167,55 @@ async fn probes_and_thresholds_show_only_what_was_chosen() {
     let expected = json!({"failure_threshold": 30, "interval": "3s", "timeout": "1s", "tcp": {}});
     assert_eq!(changed["startup_probe"], expected);
     assert_eq!(changed["scaling_option"], json!({"cpu_usage_threshold": 72}));
+}
+
+fn anything() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(|number| json!(number)),
+        "[0-9]{0,25}[.]?[0-9]{0,11}s?".prop_map(Value::from),
+        ".{0,20}".prop_map(Value::from),
+        Just(json!("00000000-0000-4000-8000-000000000000")),
+    ];
+    let key = prop_oneof![
+        "[a-z_]{0,9}",
+        prop::sample::select(vec!["tcp", "http", "path", "interval", "timeout", "schedule", "cpu_usage_threshold"])
+            .prop_map(str::to_owned),
+    ];
+    leaf.prop_recursive(3, 16, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(key.clone(), inner, 0..4).prop_map(|map| json!(map)),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(Config { failure_persistence: None, ..Config::default() })]
+
+    /// The random requests of `tests/generated.rs` meet no containers; these do.
+    #[test]
+    fn no_change_makes_the_cloud_fail(values in prop::collection::vec(anything(), 32), kind in 0..4_usize) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let answer = runtime.block_on(async {
+            let fixture = Fixture::new();
+            let made = container(&fixture, json!({})).await;
+            let cron = json!({"schedule": "@daily", "timezone": "UTC"});
+            let trigger = json!({"container_id": made["id"], "name": "t", "cron_config": cron});
+            let trigger = fixture.post(TRIGGERS, trigger).await.body;
+            let (kind, method, path) = [
+                ("container", "PATCH", item(CONTAINERS, &made)),
+                ("trigger", "PATCH", item(TRIGGERS, &trigger)),
+                ("namespace", "PATCH", format!("{NAMESPACES}/{}", made["namespace_id"].as_str().unwrap())),
+                ("token", "POST", TOKENS.to_owned()),
+            ][kind].clone();
+            let resource = fixture.cloud.catalogue().get(&format!("containers.{kind}")).unwrap();
+            let names = resource.declared_fields().iter().map(|field| field.name().to_owned());
+            let body: serde_json::Map<String, Value> = names.zip(values).collect();
+            fixture.send(method, &path, body.into()).await
+        });
+        prop_assert!(answer.status < 500, "{} {}", answer.status, answer.body);
+    }
 }

@@ -79,6 +79,7 @@ async fn tokens_go_with_what_they_open(#[case] deleted: &str, #[case] left: u64)
 #[case::neither(json!({}), "container_id")]
 #[case::both(json!({"namespace_id": "NAMESPACE", "container_id": "CONTAINER"}), "container_id")]
 #[case::past(json!({"namespace_id": "NAMESPACE", "expires_at": "2001-01-01T00:00:00Z"}), "expires_at")]
+#[case::too_far(json!({"namespace_id": "NAMESPACE", "expires_at": "9999-12-31T23:59:59-23:59"}), "expires_at")]
 #[tokio::test]
 async fn a_token_opens_one_thing_and_expires_later(#[case] mut body: Value, #[case] argument: &str) {
     let fixture = Fixture::new();

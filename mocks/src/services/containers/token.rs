@@ -68,10 +68,15 @@ fn make(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
         }
     }
     if let Some(expires) = moment(making.record.body.get("expires_at")) {
-        if expires <= making.tx.now() {
-            return Err(Refusal::argument("expires_at", Reason::Constraint, "must be in the future"));
-        }
-        making.set("expires_at", rfc3339(expires.to_offset(UtcOffset::UTC)));
+        let expires = expires.checked_to_offset(UtcOffset::UTC).filter(|expires| *expires > making.tx.now());
+        let Some(expires) = expires else {
+            return Err(Refusal::argument(
+                "expires_at",
+                Reason::Constraint,
+                "must be in the future, before year 10000",
+            ));
+        };
+        making.set("expires_at", rfc3339(expires));
     }
     Ok(())
 }
