@@ -36,10 +36,25 @@ async fn minimal(kind: &str, cloud: &Fixture) -> Result<(Vec<String>, Value), Fa
     let database = json!({"name": "d", "engine": "PostgreSQL-16", "node_type": "db-dev-s"});
     let instance = async || cloud.make("/rdb/v1/regions/fr-par/instances", database.clone()).await;
     let application = async || cloud.make("/iam/v1alpha1/applications", json!({"name": "parent"})).await;
+    let namespace = async || cloud.make("/containers/v1/regions/fr-par/namespaces", json!({"name": "parent"})).await;
+    let container = async || {
+        let body = json!({"namespace_id": namespace().await, "name": "parent", "image": "nginx:alpine"});
+        cloud.make("/containers/v1/regions/fr-par/containers", body).await
+    };
     Ok(match kind {
         "account.project" => (vec![], json!({"name": "staging"})),
         "iam.user" => (vec![], json!({"member": {"email": "dev@example.com"}})),
         "iam.application" | "iam.group" | "secret.secret" => (vec![], json!({"name": "n"})),
+        "containers.namespace" => (vec![], json!({"name": "shop"})),
+        "containers.container" => {
+            (vec![], json!({"namespace_id": namespace().await, "name": "web", "image": "nginx:alpine"}))
+        }
+        "containers.domain" => (vec![], json!({"container_id": container().await, "hostname": "shop.example.com"})),
+        "containers.trigger" => {
+            let schedule = json!({"schedule": "5 4 * * *", "timezone": "Europe/Paris"});
+            (vec![], json!({"container_id": container().await, "name": "nightly", "cron_config": schedule}))
+        }
+        "containers.token" => (vec![], json!({"container_id": container().await})),
         "iam.api_key" => (vec![], json!({"application_id": application().await})),
         "iam.policy" => (vec![], json!({"name": "p", "application_id": application().await})),
         "iam.rule" => {

@@ -145,7 +145,8 @@ impl Cloud {
         (self.authorize)(tables, &call.caller, &mut resource.allowed_by(access), within)
     }
 
-    /// The project of what the request names: the item, its parent, or the project it asks for.
+    /// The project of what the request names: the item, its parent, the project it asks for, or that
+    /// of what it refers to.
     fn project(&self, tables: &Tables, resource: &Resource, call: &Call) -> Option<String> {
         let ids = call.ids();
         let kinds = std::iter::successors(Some(resource), |resource| self.catalogue.get(resource.parent()?));
@@ -157,7 +158,15 @@ impl Cloud {
                 }
             }
         }
-        resource.is_of_project().then(|| call.project().to_owned())
+        if resource.is_of_project() {
+            return Some(call.project().to_owned());
+        }
+        // What is made under a parent that the body names: `POST /containers {namespace_id}`.
+        resource.declared_fields().iter().filter(|_| self.catalogue.is_in_project(resource)).find_map(|field| {
+            let kind = field.refers.as_ref()?.kind;
+            let key = call.text(field.name)?;
+            self.catalogue.project_of(tables, kind, key, tables.get(kind, key)?)
+        })
     }
 }
 

@@ -128,6 +128,8 @@ pub(super) fn list(look: &Look<'_>, allowed: impl Fn(&str) -> bool) -> Result<Va
         }
         _ => String::new(),
     };
+    // What belongs to a parent does not tell its project, but can be asked for by it.
+    let asked = |project: &str| call.query("project_id").is_none_or(|asked| asked == project);
     let mut items: Vec<&Record> = look
         .tables
         .under(resource.kind, &prefix, None)
@@ -138,7 +140,7 @@ pub(super) fn list(look: &Look<'_>, allowed: impl Fn(&str) -> bool) -> Result<Va
                 && look
                     .catalogue
                     .project_of(look.tables, resource.kind, key, record)
-                    .is_none_or(|project| allowed(&project))
+                    .is_none_or(|project| allowed(&project) && asked(&project))
         })
         .map(|(_, record)| record.as_ref())
         .collect();
@@ -257,7 +259,7 @@ pub(super) fn erase(tx: &mut Transaction<'_>, catalogue: &Catalogue, kind: &str,
                 let field = format!("{}_id", catalogue.get(kind).map_or("", |parent| parent.called));
                 tx.tables()
                     .all(owned)
-                    .filter(|(_, record)| record.text(&field) == key)
+                    .filter(|(_, record)| record.text_or_hidden(&field) == key)
                     .map(|(key, _)| key.to_owned())
                     .collect()
             }

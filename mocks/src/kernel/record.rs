@@ -51,4 +51,11 @@ impl Record {
     pub fn text(&self, field: &str) -> &str {
         self.body.get(field).and_then(Value::as_str).unwrap_or_default()
     }
+
+    /// A text field of the body, or else of what is hidden; empty when neither has it. What a
+    /// record belongs to need not be answered: a container's token tells its container only,
+    /// not the namespace.
+    pub fn text_or_hidden(&self, field: &str) -> &str {
+        self.body.get(field).or_else(|| self.hidden.get(field)).and_then(Value::as_str).unwrap_or_default()
+    }
 }

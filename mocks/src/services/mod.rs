@@ -3,6 +3,7 @@
 //! Adding a product is adding its folder and one line in [`products`].
 
 mod account;
+mod containers;
 pub mod iam;
 mod ipam;
 mod rdb;
@@ -16,5 +17,13 @@ use crate::kernel::Product;
 
 /// All products of the local cloud.
 pub fn products() -> Vec<Product> {
-    vec![account::product(), iam::product(), ipam::product(), rdb::product(), secret::product(), vpc::product()]
+    vec![
+        account::product(),
+        containers::product(),
+        iam::product(),
+        ipam::product(),
+        rdb::product(),
+        secret::product(),
+        vpc::product(),
+    ]
 }

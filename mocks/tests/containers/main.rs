@@ -1,0 +1,14 @@
+//! Serverless Containers as clients meet them.
+
+#![allow(clippy::unwrap_used, reason = "a test's own helpers")]
+
+mod domains;
+mod fixture;
+mod ownership;
+mod secrets;
+mod settings;
+mod states;
+#[path = "../support/mod.rs"]
+mod support;
+mod tokens;
+mod triggers;
