@@ -42,10 +42,14 @@ fn describe(refusal: &Refusal) -> (StatusCode, Value) {
             StatusCode::PAYLOAD_TOO_LARGE,
             json!({"message": format!("request body is larger than {limit} bytes"), "type": "invalid_request_error", "fields": {}}),
         ),
-        Refusal::PermissionsDenied { resource, action } => (
-            StatusCode::FORBIDDEN,
-            json!({"details": [{"action": action, "resource": resource}], "message": "insufficient permissions", "type": "permissions_denied"}),
-        ),
+        Refusal::PermissionsDenied { resource, action } => {
+            let detail = json!({"action": action, "resource": resource});
+            let details = if resource.is_empty() { json!([]) } else { json!([detail]) };
+            (
+                StatusCode::FORBIDDEN,
+                json!({"details": details, "message": "insufficient permissions", "type": "permissions_denied"}),
+            )
+        }
         Refusal::DeniedAuthentication { reason } => (
             StatusCode::UNAUTHORIZED,
             json!({"message": "authentication is denied", "method": "api_key", "reason": reason, "type": "denied_authentication"}),

@@ -87,8 +87,16 @@ impl Catalogue {
     /// # Errors
     /// Not found, in the words of the resource.
     pub fn find<'t>(&self, tables: &'t Tables, kind: &str, key: &str, call: &Call) -> Result<&'t Arc<Record>, Refusal> {
-        let called = self.get(kind).map_or(kind, |resource| resource.called);
-        let missing = || Refusal::not_found(called, key.rsplit('/').next().unwrap_or(key));
+        let resource = self.get(kind);
+        let missing = || match resource {
+            Some(resource) if resource.denied_when_absent => {
+                Refusal::PermissionsDenied { resource: String::new(), action: String::new() }
+            }
+            _ => {
+                let called = resource.map_or(kind, |resource| resource.called);
+                Refusal::not_found(called, key.rsplit('/').next().unwrap_or(key))
+            }
+        };
         let record = tables.get(kind, key).ok_or_else(missing)?;
         if self.is_visible(tables, kind, key, record, call) { Ok(record) } else { Err(missing()) }
     }

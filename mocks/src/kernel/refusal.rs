@@ -67,7 +67,7 @@ pub enum Refusal {
     BodyTooLarge(usize),
     /// The caller may not do this.
     PermissionsDenied {
-        /// The resource's name in permissions, such as `instance`.
+        /// The resource's name in permissions, such as `instance`; empty where the product does not say.
         resource: String,
         /// `read`, `write`, `create` or `delete`.
         action: String,

@@ -175,6 +175,7 @@ pub struct Resource {
     pub(super) deleted: Option<OnDelete>,
     pub(super) listed_if: Option<fn(&Record, &Call) -> bool>,
     pub(super) identified: bool,
+    pub(super) denied_when_absent: bool,
     pub(super) timed: bool,
 }
 
@@ -205,6 +206,7 @@ impl Resource {
             deleted: None,
             listed_if: None,
             identified: true,
+            denied_when_absent: false,
             timed: true,
         }
     }
@@ -363,6 +365,13 @@ impl Resource {
     #[must_use]
     pub fn timed(mut self) -> Self {
         self.timed = true;
+        self
+    }
+
+    /// One that is not there is refused as one that may not be seen: with `permissions_denied`.
+    #[must_use]
+    pub fn denied_when_absent(mut self) -> Self {
+        self.denied_when_absent = true;
         self
     }
 

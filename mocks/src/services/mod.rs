@@ -3,10 +3,12 @@
 //! Adding a product is adding its folder and one line in [`products`].
 
 mod account;
+mod cockpit;
 mod containers;
 pub mod iam;
 mod ipam;
 mod rdb;
+mod sdb;
 mod secret;
 mod seed;
 mod vpc;
@@ -19,10 +21,12 @@ use crate::kernel::Product;
 pub fn products() -> Vec<Product> {
     vec![
         account::product(),
+        cockpit::product(),
         containers::product(),
         iam::product(),
         ipam::product(),
         rdb::product(),
+        sdb::product(),
         secret::product(),
         vpc::product(),
     ]

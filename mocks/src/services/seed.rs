@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{iam::OWNER, vpc};
+use super::{cockpit, iam::OWNER, vpc};
 use crate::{
     api::{REGIONS, SECRET_KIND, secret_key_digest},
     kernel::{Ids, JournalError, Record, Store, rfc3339},
@@ -58,6 +58,7 @@ pub fn seed(store: &Store, organization: &Organization) -> Result<(), JournalErr
         tx.put("account.project", id, Record::of(&project));
         for region in REGIONS {
             vpc::add_default(tx, id, id, region);
+            cockpit::add_default(tx, id, id, region);
         }
         let owner = json!({
             "id": owner_id, "email": "owner@example.com", "username": "owner", "locale": "en_US", "type": OWNER,

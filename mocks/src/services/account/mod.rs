@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     api::REGIONS,
     kernel::{Act, Making, Product, Refusal, Resource, computed, optional, required},
-    services::vpc,
+    services::{cockpit, vpc},
 };
 
 pub(super) fn product() -> Product {
@@ -42,6 +42,7 @@ fn add_default_vpcs(making: &mut Making<'_, '_>, project: &str) {
     let organization = making.text("organization_id").to_owned();
     for region in REGIONS {
         vpc::add_default(making.tx, &organization, project, region);
+        cockpit::add_default(making.tx, &organization, project, region);
     }
 }
 
@@ -53,7 +54,7 @@ fn must_be_empty(act: &mut Act<'_, '_>, project: &str) -> Result<(), Refusal> {
             if record.text("project_id") != project {
                 continue;
             }
-            if record.body.get("is_default") == Some(&json!(true)) {
+            if record.body.get("is_default").or(record.hidden.get("is_default")) == Some(&json!(true)) {
                 defaults.push((resource.kind, key.to_owned()));
                 continue;
             }
