@@ -38,7 +38,11 @@ async fn minimal(kind: &str, cloud: &Fixture) -> Result<(Vec<String>, Value), Fa
     let application = async || cloud.make("/iam/v1alpha1/applications", json!({"name": "parent"})).await;
     Ok(match kind {
         "account.project" => (vec![], json!({"name": "staging"})),
-        "iam.user" => (vec![], json!({"member": {"email": "dev@example.com"}})),
+        "iam.user" => (vec![], json!({"member": {"email": "dev@example.com", "username": "dev"}})),
+        "iam.ssh_key" => {
+            let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICJEoOOgQBLJPs4g/XcPTKT82NywNPpxeuA20FlOPlpO";
+            (vec![], json!({"public_key": key}))
+        }
         "iam.application" | "iam.group" | "secret.secret" => (vec![], json!({"name": "n"})),
         "iam.api_key" => (vec![], json!({"application_id": application().await})),
         "iam.policy" => (vec![], json!({"name": "p", "application_id": application().await})),
