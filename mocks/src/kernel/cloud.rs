@@ -157,6 +157,13 @@ impl Cloud {
                 }
             }
         }
+        // The parent of what is to be made may be named in the body: the instance of a backup.
+        if let Some(parent) = resource.parent().and_then(|parent| self.catalogue.get(parent))
+            && let Some(key) = call.text(&format!("{}_id", parent.called))
+            && let Some(record) = tables.get(parent.kind, key)
+        {
+            return self.catalogue.project_of(tables, parent.kind, key, record);
+        }
         resource.is_of_project().then(|| call.project().to_owned())
     }
 }

@@ -135,10 +135,9 @@ pub(super) fn list(look: &Look<'_>, allowed: impl Fn(&str) -> bool) -> Result<Va
             look.catalogue.is_visible(look.tables, resource.kind, key, record, call)
                 && resource.listed_if.is_none_or(|shown| shown(record, call))
                 && super::page::matches(resource, record, call)
-                && look
-                    .catalogue
-                    .project_of(look.tables, resource.kind, key, record)
-                    .is_none_or(|project| allowed(&project))
+                && look.catalogue.project_of(look.tables, resource.kind, key, record).is_none_or(|project| {
+                    allowed(&project) && call.query("project_id").is_none_or(|asked| asked == project)
+                })
         })
         .map(|(_, record)| record.as_ref())
         .collect();
