@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{iam::OWNER, vpc};
+use super::{account, iam::OWNER, vpc};
 use crate::{
     api::{REGIONS, SECRET_KIND, secret_key_digest},
     kernel::{Ids, JournalError, Record, Store, rfc3339},
@@ -70,7 +70,8 @@ pub fn seed(store: &Store, organization: &Organization) -> Result<(), JournalErr
         let now = rfc3339(tx.now());
         let Organization { id, owner_id, access_key, secret_key, members } = organization;
         let project = json!({
-            "id": id, "name": "default", "organization_id": id, "description": "", "qualification": null,
+            "id": id, "name": "default", "organization_id": id, "description": "",
+            "qualification": account::unqualified(),
             "created_at": now, "updated_at": now,
         });
         tx.put("account.project", id, Record::of(&project));

@@ -58,11 +58,14 @@ pub(super) fn policy() -> Resource {
         })
         .updated(|making| {
             // Naming another bearer takes the place of the one before.
-            let named: Vec<&str> = BEARERS.into_iter().filter(|field| making.input.contains_key(*field)).collect();
-            if !named.is_empty() {
+            let is_named = |field: &str| making.input.get(field).is_some_and(|value| *value != json!(""));
+            let named: Vec<&str> = BEARERS.into_iter().filter(|field| is_named(field)).collect();
+            let nobody = making.input.get("no_principal") == Some(&json!(true));
+            if nobody || !named.is_empty() {
                 for field in BEARERS.into_iter().filter(|field| !named.contains(field)) {
                     making.record.body.remove(field);
                 }
+                making.set("no_principal", nobody);
             }
             one_bearer(making)
         })

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{READ, WRITE};
 use crate::kernel::{Act, Answer, Record, Refusal, Resource, Transaction, computed, optional, rfc3339};
+use crate::services::account::COMES_WITH_PROJECT;
 
 pub(super) fn vpc() -> Resource {
     Resource::new("vpc.vpc")
@@ -48,11 +49,12 @@ fn enable(act: &mut Act<'_, '_>, field: &str) -> Result<Answer, Refusal> {
 /// Gives a project the VPC that it has in every region from its first day.
 pub(in crate::services) fn add_default(tx: &mut Transaction<'_>, organization: &str, project: &str, region: &str) {
     let (id, now) = (tx.ids().uuid(), rfc3339(tx.now()));
-    let record = Record::of(&json!({
+    let mut record = Record::of(&json!({
         "id": id, "name": "default", "organization_id": organization, "project_id": project, "region": region,
         "tags": [], "is_default": true, "created_at": now, "updated_at": now, "routing_enabled": true,
         "custom_routes_propagation_enabled": true, "private_network_count": 0,
     }));
+    record.hidden.insert(COMES_WITH_PROJECT.into(), json!(true));
     tx.put("vpc.vpc", &id, record);
     tx.event("vpc.vpc", &id, "created", None);
 }
