@@ -117,6 +117,32 @@ pub(super) fn assign(
     Ok(address)
 }
 
+/// Gives the addresses that a resource has in a network to another resource. Without a network,
+/// nothing happens.
+pub(super) fn hand_over(act: &mut Act<'_, '_>, from: &str, network: Option<&str>, to: &Holder<'_>) {
+    let hidden = |record: &Record, field: &str| record.hidden.get(field).and_then(Value::as_str).map(str::to_owned);
+    let is_it = |record: &Record| {
+        network.is_some()
+            && hidden(record, "resource_id").as_deref() == Some(from)
+            && hidden(record, "private_network_id").as_deref() == network
+    };
+    let ips: Vec<(String, Record)> = act
+        .tx
+        .tables()
+        .all("ipam.ip")
+        .filter(|(_, record)| is_it(record))
+        .map(|(key, record)| (key.to_owned(), Record::clone(record)))
+        .collect();
+    for (key, mut ip) in ips {
+        ip.hidden.insert("resource_id".into(), to.id.into());
+        ip.body.entry("resource").and_modify(|resource| {
+            resource["id"] = to.id.into();
+            resource["name"] = to.name.into();
+        });
+        act.change("ipam.ip", &key, ip, "moved");
+    }
+}
+
 /// Gives back the addresses that a resource has in a network, or everywhere.
 pub(super) fn release(act: &mut Act<'_, '_>, holder: &str, network: Option<&str>) {
     let is_held = |record: &Record| {
