@@ -157,9 +157,10 @@ impl Cloud {
                 }
             }
         }
-        // The parent of what is to be made may be named in the body: the instance of a backup.
+        // The parent may be named in the body or in the query: the instance of a backup.
         if let Some(parent) = resource.parent().and_then(|parent| self.catalogue.get(parent))
-            && let Some(key) = call.text(&format!("{}_id", parent.called))
+            && let field = format!("{}_id", parent.called)
+            && let Some(key) = call.text(&field).or_else(|| call.query(&field))
             && let Some(record) = tables.get(parent.kind, key)
         {
             return self.catalogue.project_of(tables, parent.kind, key, record);
