@@ -77,6 +77,24 @@ async fn minimal(kind: &str, cloud: &Fixture) -> Result<(Vec<String>, Value), Fa
             let secret = cloud.make("/secret-manager/v1beta1/regions/fr-par/secrets", json!({"name": "s"})).await;
             (vec![secret], json!({"data": "b25l"}))
         }
+        "vpc.route" => {
+            let (vpc, network) = cloud.network().await;
+            let body = json!({"vpc_id": vpc, "destination": "10.9.0.0/24", "nexthop_private_network_id": network});
+            (vec![], body)
+        }
+        "vpc.ingress_rule" => {
+            let (vpc, network) = cloud.network().await;
+            let body = json!({
+                "vpc_id": vpc, "source": "10.9.0.0/24", "nexthop_resource_ip": "10.1.0.2",
+                "nexthop_private_network_id": network,
+            });
+            (vec![], body)
+        }
+        "vpc.connector" => {
+            let vpcs = "/vpc/v2/regions/fr-par/vpcs";
+            let (one, other) = (cloud.make(vpcs, json!({})).await, cloud.make(vpcs, json!({})).await);
+            (vec![], json!({"vpc_id": one, "target_vpc_id": other}))
+        }
         "vpc.vpc" | "vpc.private_network" => (vec![], json!({})),
         other => return Err(format!("mocks/tests/lives.rs does not know what a minimal {other} is").into()),
     })
@@ -117,7 +135,7 @@ impl Life<'_> {
             Operation::Delete => method == "DELETE",
             _ => false,
         };
-        let by_place = |route: &&Route| route.method == wanted && params(route.path) == depth;
+        let by_place = |route: &&Route| method != "LIST" && route.method == wanted && params(route.path) == depth;
         let found = routes.iter().find(usual).or_else(|| routes.iter().find(by_place))?;
         // Of an item's path, the last parameter is the item's own.
         let own = usize::from(!collection);

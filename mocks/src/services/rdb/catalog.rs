@@ -166,8 +166,14 @@ const NODE_TYPES: [(&str, u32, u64, u64); 24] = [
     ("db-pop2-64c-256g", 64, 256, 0),
 ];
 
-pub(super) fn node_types() -> Vec<&'static str> {
-    NODE_TYPES.iter().map(|(name, ..)| *name).collect()
+/// Accepts the name of a node type, in any case.
+pub(super) fn known_node_type(name: &Value) -> Result<(), String> {
+    let name = name.as_str().unwrap_or_default();
+    if NODE_TYPES.iter().any(|(known, ..)| known.eq_ignore_ascii_case(name)) {
+        return Ok(());
+    }
+    let names: Vec<&str> = NODE_TYPES.iter().map(|(known, ..)| *known).collect();
+    Err(format!("must be one of {}", names.join(", ")))
 }
 
 /// GET node types.

@@ -19,7 +19,7 @@ pub(super) fn instance() -> Resource {
         .fields([
             required("name").text(1..=255),
             required("engine").one_of(catalog::engines).fixed(),
-            required("node_type").one_of(catalog::node_types).fixed(),
+            required("node_type").text(1..=64).check(catalog::known_node_type).fixed(),
             optional("user_name").text(0..=63).input_only().fixed(),
             optional("password").text(0..=128).check(user::strong_password).input_only().fixed(),
             optional("is_ha_cluster").flag().fixed(),
@@ -120,6 +120,9 @@ fn build(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
     making.tx.put("rdb.database", &format!("{}/rdb", making.key), Record::of(&database));
     let certificate = certificate::generate(making.key).map_err(|error| Refusal::Internal(error.to_string()))?;
     making.record.hidden.insert("certificate".into(), certificate.into());
+    // Recorded: node types are taken in any case and told in small letters.
+    let node_type = making.text("node_type").to_ascii_lowercase();
+    making.set("node_type", node_type);
     check_initial_settings(making)?;
     // The password is the database's to keep, once one runs; nobody else needs it.
     for field in [

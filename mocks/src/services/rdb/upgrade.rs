@@ -16,16 +16,12 @@ pub(super) fn upgrade(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
         return to_next_version(act, &key, record, workflow);
     }
     if let Some(node_type) = act.call.text("node_type") {
-        if !catalog::node_types().contains(&node_type) {
-            return Err(Refusal::argument(
-                "node_type",
-                Reason::Constraint,
-                format!("must be one of {}", catalog::node_types().join(", ")),
-            ));
-        }
-        record.body.insert("node_type".into(), node_type.into());
+        let node_type = node_type.to_ascii_lowercase();
+        catalog::known_node_type(&json!(node_type))
+            .map_err(|help| Refusal::argument("node_type", Reason::Constraint, help))?;
+        record.body.insert("node_type".into(), node_type.clone().into());
         if record.body["volume"]["class"] == "lssd" {
-            record.body.insert("volume".into(), catalog::volume(node_type, "lssd", 0));
+            record.body.insert("volume".into(), catalog::volume(&node_type, "lssd", 0));
         }
     } else if let Some(volume_type) = act.call.text("volume_type").filter(|kind| !kind.starts_with("unknown_")) {
         if !catalog::volume_types().contains(&volume_type) {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{READ, WRITE};
+use super::{READ, WRITE, acl};
 use crate::kernel::{Act, Answer, Record, Refusal, Resource, Transaction, computed, optional, rfc3339};
 use crate::services::account::COMES_WITH_PROJECT;
 
@@ -27,6 +27,8 @@ pub(super) fn vpc() -> Resource {
         .act("POST", "/vpc/v2/regions/{region}/vpcs/{vpc_id}/enable-custom-routes-propagation", |act| {
             enable(act, "custom_routes_propagation_enabled")
         })
+        .look("/vpc/v2/regions/{region}/vpcs/{vpc_id}/acl-rules", acl::show)
+        .act("PUT", "/vpc/v2/regions/{region}/vpcs/{vpc_id}/acl-rules", acl::replace)
         .deleted(|act, key| {
             let record = act.find("vpc.vpc", key)?;
             if record.body.get("is_default") == Some(&json!(true)) {
