@@ -74,7 +74,7 @@ fn passes(filter: &str, record: &Record, call: &Call) -> bool {
 pub(super) fn sort(resource: &Resource, records: &mut [&Record], call: &Call) -> Result<(), Refusal> {
     let default = resource.order.first().copied().unwrap_or("created_at");
     let (field, descending) = match call.query("order_by") {
-        None => (default, false),
+        None => (default.trim_end_matches("_desc"), default.ends_with("_desc")),
         Some(order) => order
             .strip_suffix("_asc")
             .map(|field| (field, false))
