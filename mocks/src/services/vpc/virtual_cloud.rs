@@ -14,6 +14,10 @@ pub(super) fn vpc() -> Resource {
             optional("tags").strings(),
             // Taken, but routing comes back enabled all the same (recorded: trap 14 of the API notes).
             optional("enable_routing").flag().input_only(),
+            optional("enable_transitivity").flag().input_only().fixed(),
+            computed("transitivity_enabled", |making| {
+                Ok(making.input.get("enable_transitivity").cloned().unwrap_or_else(|| json!(false)))
+            }),
             computed("is_default", |_| Ok(json!(false))),
             computed("routing_enabled", |_| Ok(json!(true))),
             computed("custom_routes_propagation_enabled", |_| Ok(json!(true))),
@@ -53,7 +57,7 @@ pub(in crate::services) fn add_default(tx: &mut Transaction<'_>, organization: &
     let (id, now) = (tx.ids().uuid(), rfc3339(tx.now()));
     let mut record = Record::of(&json!({
         "id": id, "name": "default", "organization_id": organization, "project_id": project, "region": region,
-        "tags": [], "is_default": true, "created_at": now, "updated_at": now, "routing_enabled": true,
+        "tags": ["default"], "is_default": true, "transitivity_enabled": false, "created_at": now, "updated_at": now, "routing_enabled": true,
         "custom_routes_propagation_enabled": true, "private_network_count": 0,
     }));
     record.hidden.insert(COMES_WITH_PROJECT.into(), json!(true));
