@@ -54,6 +54,13 @@ impl Call {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Whether a parameter of the query that may be given several times, such as `user_ids`,
+    /// names this value. A query that does not say it asks for all.
+    pub fn asks_for(&self, name: &str, value: &str) -> bool {
+        let mut asked = self.queries(name).peekable();
+        asked.peek().is_none() || asked.any(|asked| asked == value)
+    }
+
     /// A text of the body; absent, `null` and empty all give none.
     pub fn text(&self, field: &str) -> Option<&str> {
         self.body.get(field).and_then(Value::as_str).filter(|text| !text.is_empty())
@@ -109,6 +116,19 @@ impl<'a> Look<'a> {
     /// Not found.
     pub fn find(&self, kind: &str, key: &str) -> Result<&'a Arc<Record>, Refusal> {
         self.catalogue.find(self.tables, kind, key, self.call)
+    }
+
+    /// The page that the request asks for of a list that is not one of records: under `key`, with
+    /// `total_count`. The items come in the order they are in, or in the other one when
+    /// `order_by` ends in `_desc`.
+    ///
+    /// # Errors
+    /// `page` or `page_size` is no number in its range.
+    pub fn page(&self, key: &str, mut items: Vec<Value>) -> Result<Value, Refusal> {
+        if self.call.query("order_by").is_some_and(|order| order.ends_with("_desc")) {
+            items.reverse();
+        }
+        Ok(super::page::Page::of(self.call)?.answer(key, items))
     }
 }
 

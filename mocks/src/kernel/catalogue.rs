@@ -169,13 +169,18 @@ impl Catalogue {
         record.body.get(states.field)?.as_str()
     }
 
-    /// Refuses what needs a settled resource while it is on its way between two states.
+    fn is_settled(&self, kind: &str, state: &str) -> bool {
+        self.get(kind).and_then(|resource| resource.states.as_ref()).is_some_and(|states| states.is_settled(state))
+    }
+
+    /// Refuses what needs a settled resource while it is on its way between two states. What a
+    /// settled one has scheduled for later, such as its end, is no such way.
     ///
     /// # Errors
     /// In a transient state.
     pub fn refuse_in_passage(&self, kind: &str, key: &str, record: &Record) -> Result<(), Refusal> {
         match (self.state_of(kind, record), &record.next) {
-            (Some(state), Some(_)) => Err(Refusal::TransientState {
+            (Some(state), Some(_)) if !self.is_settled(kind, state) => Err(Refusal::TransientState {
                 resource: self.get(kind).map_or(kind, |resource| resource.called).to_owned(),
                 id: key.to_owned(),
                 state: state.to_owned(),

@@ -68,7 +68,7 @@ impl Cloud {
         // What an item was when it was deleted is part of the answer; otherwise the answer shows
         // the item as it is once everything that takes no time has happened.
         let (answer, key) = self.store.write(|tx| {
-            self.permit(tx.tables(), resource, Access::Write, call)?;
+            self.permit(tx.tables(), resource, route.access(), call)?;
             let mut act = Act { tx, catalogue, call, resource };
             Ok::<_, Refusal>(match route.operation {
                 Operation::Create => (None, operate::create(&mut act)?),
@@ -133,7 +133,12 @@ impl Cloud {
 
     /// Whether the caller may do this to what the request names, or would make.
     fn permit(&self, tables: &Tables, resource: &Resource, access: Access, call: &Call) -> Result<(), Refusal> {
-        let project = self.project(tables, resource, call);
+        let asked = if access == Access::Read { call.query("project_id").map(str::to_owned) } else { None };
+        let project = self.project(tables, resource, call).map(|project| match asked {
+            // What lists by a function say is of the project that the query names.
+            Some(asked) if call.ids().is_empty() => asked,
+            _ => project,
+        });
         let within = project.as_deref().map_or(Within::Organization, Within::Project);
         if self.may(tables, resource, access, call, within) {
             return Ok(());
@@ -157,6 +162,14 @@ impl Cloud {
                     return self.catalogue.project_of(tables, kind.kind, &key, record);
                 }
             }
+        }
+        // The parent may be named in the body or in the query: the instance of a backup.
+        if let Some(parent) = resource.parent().and_then(|parent| self.catalogue.get(parent))
+            && let field = format!("{}_id", parent.called)
+            && let Some(key) = call.text(&field).or_else(|| call.query(&field))
+            && let Some(record) = tables.get(parent.kind, key)
+        {
+            return self.catalogue.project_of(tables, parent.kind, key, record);
         }
         if resource.is_of_project() {
             return Some(call.project().to_owned());

@@ -378,7 +378,8 @@ impl Form {
                 _ => Err("must be an IP network such as 10.0.0.0/24".into()),
             },
             Self::Time => match value.as_str().map(|text| OffsetDateTime::parse(text, &Rfc3339)) {
-                Some(Ok(_)) => kept(),
+                // Answered in UTC, whatever it was asked in (recorded).
+                Some(Ok(at)) => Ok(super::rfc3339(at.to_offset(time::UtcOffset::UTC)).into()),
                 _ => Err("must be a time in RFC 3339, such as 2026-05-21T13:09:10Z".into()),
             },
             Self::Object(fields) => match value.as_object() {

@@ -55,9 +55,7 @@ pub(super) fn matches(resource: &Resource, record: &Record, call: &Call) -> bool
 }
 
 fn passes(filter: &str, record: &Record, call: &Call) -> bool {
-    // `permission_set_ids` of a query asks for one of several; `policy_name` for the name.
-    let (field, asked) =
-        (filter.trim_end_matches("[]"), call.queries(filter.trim_end_matches("[]")).collect::<Vec<_>>());
+    let (field, asked) = (filter, call.queries(filter).collect::<Vec<_>>());
     if asked.is_empty() {
         return true;
     }
@@ -76,7 +74,7 @@ fn passes(filter: &str, record: &Record, call: &Call) -> bool {
 pub(super) fn sort(resource: &Resource, records: &mut [&Record], call: &Call) -> Result<(), Refusal> {
     let default = resource.order.first().copied().unwrap_or("created_at");
     let (field, descending) = match call.query("order_by") {
-        None => (default, false),
+        None => (default.trim_end_matches("_desc"), default.ends_with("_desc")),
         Some(order) => order
             .strip_suffix("_asc")
             .map(|field| (field, false))
@@ -88,6 +86,9 @@ pub(super) fn sort(resource: &Resource, records: &mut [&Record], call: &Call) ->
                 Refusal::argument("order_by", Reason::Constraint, format!("must be one of {}", allowed.join(", ")))
             })?,
     };
+    // A resource's own name may stand before the field's: `policy_name` of a policy.
+    let own = field.strip_prefix(resource.called).and_then(|rest| rest.strip_prefix('_'));
+    let field = own.unwrap_or(field);
     let compare = |a: &&Record, b: &&Record| match (a.body.get(field), b.body.get(field)) {
         (Some(Value::Number(a)), Some(Value::Number(b))) => {
             a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal)

@@ -147,6 +147,14 @@ pub struct Route {
     pub operation: Operation,
 }
 
+impl Route {
+    /// Which of the resource's permission sets it needs. A GET needs the right to read, even where
+    /// reading changes something: a secret that expires once it is accessed.
+    pub fn access(&self) -> Access {
+        if self.method == "GET" { Access::Read } else { self.operation.access() }
+    }
+}
+
 /// A resource type.
 pub struct Resource {
     /// The product and the name, such as `rdb.instance`; unique.
@@ -307,7 +315,8 @@ impl Resource {
         self
     }
 
-    /// The fields its list can be ordered by; the first one is the default.
+    /// The fields its list can be ordered by; the first one is the default, from the greatest down
+    /// where it ends in `_desc`.
     #[must_use]
     pub fn order(mut self, fields: &'static [&'static str]) -> Self {
         self.order = fields;

@@ -83,6 +83,18 @@ impl Tables {
         self.counts.get(&(kind.to_owned(), project.to_owned())).copied().unwrap_or(0)
     }
 
+    /// The kinds of which this project has records, in order.
+    pub fn kinds_of(&self, project: &str) -> Vec<&str> {
+        let mut kinds: Vec<&str> = self
+            .counts
+            .iter()
+            .filter(|((_, owner), count)| owner == project && **count > 0)
+            .map(|((kind, _), _)| kind.as_str())
+            .collect();
+        kinds.sort_unstable();
+        kinds
+    }
+
     fn set(&mut self, kind: &str, key: &str, record: Option<Arc<Record>>) -> Option<Arc<Record>> {
         let table = match self.kinds.get_mut(kind) {
             Some(table) => table,

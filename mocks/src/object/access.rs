@@ -138,10 +138,12 @@ pub(super) fn allowed(
         None => bucket.name.clone(),
     };
     // It was checked when it was put: one that cannot be read allows nothing.
-    match Policy::parse(policy, &bucket.name).map(|policy| policy.decide(caller, name, &resource, &visit.facts)) {
-        Ok(Decision::AllowedToAll) => true,
-        Ok(Decision::Allowed) => by_iam,
-        Ok(Decision::Denied | Decision::Silent) | Err(_) => false,
+    let Ok(policy) = Policy::parse(policy, &bucket.name) else { return false };
+    match policy.decide(caller, name, &resource, &visit.facts) {
+        Decision::AllowedToAll => true,
+        Decision::Allowed => by_iam,
+        Decision::Silent => by_iam && policy.leaves_project_alone,
+        Decision::Denied => false,
     }
 }
 

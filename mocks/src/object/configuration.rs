@@ -242,11 +242,16 @@ pub(super) fn put_encryption(
     let default = rule.apply_server_side_encryption_by_default.as_ref();
     let default = default.ok_or_else(|| usual(S3ErrorCode::MalformedXML))?;
     match default.sse_algorithm.as_str() {
-        "aws:kms" => {}
+        "aws:kms" if rule.bucket_key_enabled == Some(true) => {}
+        "aws:kms" => {
+            return Err(invalid_argument(
+                "Bucket key is mandatory when using Server Side Encryption with KMS managed keys.",
+            ));
+        }
         "AES256" if default.kms_master_key_id.is_none() => {}
         "AES256" => {
             return Err(invalid_argument(
-                "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms",
+                "KMS master key id is only supported when using Server Side Encryption with KMS managed keys.",
             ));
         }
         _ => return Err(usual(S3ErrorCode::MalformedXML)),
@@ -291,7 +296,7 @@ pub(super) fn put_policy(
     let input = &request.input;
     service.configure(Visit::of(&request)?, &input.bucket, |bucket| {
         Policy::parse(&input.policy, &bucket.name).map_err(|why| refuse(S3ErrorCode::MalformedPolicy, why))?;
-        bucket.policy = Some(input.policy.clone());
+        bucket.policy = Some(Policy::in_order(&input.policy));
         Ok(())
     })?;
     Ok(S3Response::new(PutBucketPolicyOutput::default()))

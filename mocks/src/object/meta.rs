@@ -199,14 +199,14 @@ impl Meta {
 }
 
 impl CustomerKey<'_> {
-    /// The MD5 of a well-formed key; none if the request has none.
+    /// The MD5 of a well-formed key; none if the request has none. Recorded: the request need not say the MD5.
     pub(super) fn of_new(&self) -> S3Result<Option<String>> {
         let (algorithm, key, md5) = match (self.algorithm, self.key, self.md5) {
             (None, None, None) => return Ok(None),
-            (Some(algorithm), Some(key), Some(md5)) => (algorithm, key, md5),
+            (Some(algorithm), Some(key), md5) => (algorithm, key, md5),
             _ => {
                 return Err(invalid_argument(
-                    "Requests specifying Server Side Encryption with Customer provided keys must provide the algorithm, the key and its MD5",
+                    "Requests specifying Server Side Encryption with Customer provided keys must provide the algorithm and the key",
                 ));
             }
         };
@@ -215,12 +215,13 @@ impl CustomerKey<'_> {
         }
         let key = BASE64_STANDARD.decode(key).ok().filter(|key| key.len() == 32);
         let key = key.ok_or_else(|| invalid_argument("The secret key was invalid for the specified algorithm."))?;
-        if BASE64_STANDARD.encode(Md5::digest(&key)) != md5 {
+        let digest = BASE64_STANDARD.encode(Md5::digest(&key));
+        if md5.is_some_and(|md5| md5 != digest) {
             return Err(invalid_argument(
                 "The calculated MD5 hash of the key did not match the hash that was provided.",
             ));
         }
-        Ok(Some(md5.to_owned()))
+        Ok(Some(digest))
     }
 }
 

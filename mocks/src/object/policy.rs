@@ -66,6 +66,9 @@ const ACTIONS: [&str; 42] = [
 #[derive(Debug)]
 pub(super) struct Policy {
     statements: Vec<Statement>,
+    /// Recorded: under the version `2012-10-17`, the bucket's project keeps what IAM gives it; what
+    /// a policy does not mention is only denied to others.
+    pub(super) leaves_project_alone: bool,
 }
 
 #[derive(Debug)]
@@ -120,7 +123,23 @@ impl Policy {
             .into_iter()
             .map(|statement| Statement::parse(statement, bucket, old))
             .collect::<Result<_, _>>()?;
-        Ok(Self { statements })
+        Ok(Self { statements, leaves_project_alone: old })
+    }
+
+    /// A policy as it is told again (recorded): the actions of each statement in order.
+    pub(super) fn in_order(text: &str) -> String {
+        let Ok(mut policy) = serde_json::from_str::<Value>(text) else { return text.to_owned() };
+        let statements = match policy.get_mut("Statement") {
+            Some(Value::Array(statements)) => statements.iter_mut().collect(),
+            Some(statement) => vec![statement],
+            None => Vec::new(),
+        };
+        for statement in statements {
+            if let Some(Value::Array(actions)) = statement.get_mut("Action") {
+                actions.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+            }
+        }
+        policy.to_string()
     }
 
     /// Decides about an action on a resource, `<bucket>` or `<bucket>/<key>`.

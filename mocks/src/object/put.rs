@@ -118,6 +118,8 @@ pub(super) async fn copy(
     let replace_tags = directive(input.tagging_directive.as_ref().map(TaggingDirective::as_str))?;
     let to_itself = from.bucket == input.bucket && from.key == input.key;
     let changes = replace
+        // Recorded: so that an object's ACL can be changed, one that the request names is a change, too.
+        || input.acl.is_some()
         || input.storage_class.is_some()
         || input.server_side_encryption.is_some()
         || input.sse_customer_algorithm.is_some()

@@ -13,7 +13,7 @@ mod secret;
 mod seed;
 mod vpc;
 
-pub use seed::{Organization, seed};
+pub use seed::{Member, Organization, seed};
 
 use crate::kernel::Product;
 

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{cockpit, iam::OWNER, vpc};
+use super::{account, cockpit, iam::OWNER, vpc};
 use crate::{
     api::{REGIONS, SECRET_KIND, secret_key_digest},
     kernel::{Ids, JournalError, Record, Store, rfc3339},
@@ -21,6 +21,18 @@ pub struct Organization {
     pub access_key: String,
     /// The owner's secret key.
     pub secret_key: String,
+    /// Further people there are from the beginning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
+}
+
+/// A person there is from the beginning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The user's identifier.
+    pub id: String,
+    /// The mail address, which is the user name, too.
+    pub email: String,
 }
 
 impl std::fmt::Debug for Organization {
@@ -36,7 +48,13 @@ impl Organization {
     /// An organisation whose identifiers follow from a seed.
     pub fn from_seed(seed: u64) -> Self {
         let mut ids = Ids::new(seed, 0);
-        Self { id: ids.uuid(), owner_id: ids.uuid(), access_key: ids.access_key(), secret_key: ids.uuid() }
+        Self {
+            id: ids.uuid(),
+            owner_id: ids.uuid(),
+            access_key: ids.access_key(),
+            secret_key: ids.uuid(),
+            members: Vec::new(),
+        }
     }
 }
 
@@ -50,9 +68,10 @@ pub fn seed(store: &Store, organization: &Organization) -> Result<(), JournalErr
     }
     store.write(|tx| {
         let now = rfc3339(tx.now());
-        let Organization { id, owner_id, access_key, secret_key } = organization;
+        let Organization { id, owner_id, access_key, secret_key, members } = organization;
         let project = json!({
-            "id": id, "name": "default", "organization_id": id, "description": "", "qualification": null,
+            "id": id, "name": "default", "organization_id": id, "description": "",
+            "qualification": account::unqualified(),
             "created_at": now, "updated_at": now,
         });
         tx.put("account.project", id, Record::of(&project));
@@ -60,12 +79,10 @@ pub fn seed(store: &Store, organization: &Organization) -> Result<(), JournalErr
             vpc::add_default(tx, id, id, region);
             cockpit::add_default(tx, id, id, region);
         }
-        let owner = json!({
-            "id": owner_id, "email": "owner@example.com", "username": "owner", "locale": "en_US", "type": OWNER,
-            "status": "activated", "mfa": false, "locked": false, "last_login_at": null, "deletable": false,
-            "organization_id": id, "tags": [], "created_at": now, "updated_at": now,
-        });
-        tx.put("iam.user", owner_id, Record::of(&owner));
+        tx.put("iam.user", owner_id, user(OWNER, owner_id, "owner@example.com", "owner", id, &now));
+        for Member { id: member, email } in members {
+            tx.put("iam.user", member, user("member", member, email, email, id, &now));
+        }
         let mut key = Record::of(&json!({
             "access_key": access_key, "secret_key": null, "user_id": owner_id, "description": "owner",
             "default_project_id": id, "expires_at": null, "editable": true, "deletable": true, "managed": false,
@@ -77,4 +94,13 @@ pub fn seed(store: &Store, organization: &Organization) -> Result<(), JournalErr
         tx.put(SECRET_KIND, &secret_key_digest(secret_key), Record::of(&json!({"access_key": access_key})));
         Ok(())
     })
+}
+
+fn user(kind: &str, id: &str, email: &str, username: &str, organization: &str, now: &str) -> Record {
+    Record::of(&json!({
+        "id": id, "email": email, "username": username, "first_name": "", "last_name": "", "phone_number": "",
+        "locale": "en_US", "type": kind, "status": "activated", "mfa": false, "two_factor_enabled": false,
+        "account_root_user_id": "", "locked": false, "last_login_at": null, "deletable": kind != OWNER,
+        "organization_id": organization, "tags": [], "created_at": now, "updated_at": now,
+    }))
 }

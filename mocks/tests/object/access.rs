@@ -97,6 +97,22 @@ async fn a_policy_allows_only_what_it_names_and_the_owner_keeps_the_policy() {
 }
 
 #[tokio::test]
+async fn under_the_old_version_the_project_keeps_what_iam_gives_it() {
+    let fixture = Fixture::new().await;
+    let owner = fixture.with_bucket("box").await;
+    let actions = ["s3:ListBucket", "s3:GetObject"];
+    let text = policy(&json!({"SCW": "*"}), &actions).replace("2023-04-17", "2012-10-17");
+    owner.put_bucket_policy().bucket("box").policy(&text).send().await.unwrap();
+    owner.put_object().bucket("box").key("k").send().await.unwrap();
+    owner.get_bucket_acl().bucket("box").send().await.unwrap();
+    assert_eq!(fixture.send(anonymous("GET", "/k")).await.status, 200);
+    assert_eq!(fixture.send(anonymous("PUT", "/k")).await.status, 403);
+    let told = owner.get_bucket_policy().bucket("box").send().await.unwrap();
+    let told: serde_json::Value = serde_json::from_str(told.policy().unwrap()).unwrap();
+    assert_eq!(told["Statement"][0]["Action"], json!(["s3:GetObject", "s3:ListBucket"]), "recorded: in order");
+}
+
+#[tokio::test]
 async fn a_policy_for_everybody_opens_the_bucket_and_a_denial_wins() {
     let fixture = Fixture::new().await;
     let owner = fixture.with_bucket("box").await;

@@ -192,6 +192,7 @@ async fn cors_tags_website_and_encryption_are_told_as_they_were_sent() {
         client.put_bucket_encryption().bucket("box").server_side_encryption_configuration(configuration).send()
     };
     assert_eq!(refused(default(ServerSideEncryption::Aes256, Some("k")).await), code("InvalidArgument", 400));
+    assert_eq!(refused(default(ServerSideEncryption::AwsKms, Some("k")).await), code("InvalidArgument", 400));
     default(ServerSideEncryption::Aes256, None).await.unwrap();
     let told = fixture.signed("GET", HOST, "/?encryption", "").await;
     assert!(told.body.contains("<BucketKeyEnabled>false</BucketKeyEnabled>"), "{}", told.body);

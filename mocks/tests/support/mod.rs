@@ -78,6 +78,14 @@ impl Fixture {
         assert_eq!(answer.status, 200, "POST {path}: {}", answer.body);
         answer.body["id"].as_str().unwrap_or_default().to_owned()
     }
+
+    /// Makes a VPC with a private network of 10.1.0.0/24 and returns both identifiers.
+    pub async fn network(&self) -> (String, String) {
+        let vpc = self.make("/vpc/v2/regions/fr-par/vpcs", serde_json::json!({})).await;
+        let body = serde_json::json!({"vpc_id": vpc, "subnets": ["10.1.0.0/24"]});
+        let network = self.make("/vpc/v2/regions/fr-par/private-networks", body).await;
+        (vpc, network)
+    }
 }
 
 /// The names of a refusal's faulty arguments.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{READ, WRITE};
 use crate::kernel::{Field, Making, Reason, Refusal, Resource, Transaction, computed, optional, required, rfc3339};
+use crate::services::account::COMES_WITH_PROJECT;
 
 pub(super) const DATA_SOURCE: &str = "cockpit.data_source";
 
@@ -75,7 +76,7 @@ pub(in crate::services) fn add_default(tx: &mut Transaction<'_>, organization: &
         }));
         record.hidden.insert("organization_id".into(), organization.into());
         // It goes with its project and does not keep it from being deleted.
-        record.hidden.insert("is_default".into(), json!(true));
+        record.hidden.insert(COMES_WITH_PROJECT.into(), json!(true));
         tx.put(DATA_SOURCE, &id, record);
     }
 }

@@ -22,8 +22,7 @@ pub(super) fn exporter() -> Resource {
             optional("exported_products").strings(),
             optional("datadog_destination")
                 .object([optional("api_key").text(0..=255).default(Value::Null), optional("endpoint").text(0..=2048)]),
-            optional("otlp_destination")
-                .object([required("endpoint").text(1..=2048), optional("headers").text_map()]),
+            optional("otlp_destination").object([required("endpoint").text(1..=2048), optional("headers").text_map()]),
         ])
         .states(states("creating", CREATION, "ready"))
         .filters(&["datasource_id"])

@@ -31,9 +31,8 @@ pub(super) fn plan() -> Resource {
         .act("PATCH", PLANS, |act| {
             let project = project(act.tx.tables(), act.catalogue, act.call)?;
             let asked = act.call.text("plan_name").unwrap_or_default();
-            let plan = named(asked).ok_or_else(|| {
-                Refusal::argument("plan_name", Reason::Constraint, "must be free, premium or custom")
-            })?;
+            let plan = named(asked)
+                .ok_or_else(|| Refusal::argument("plan_name", Reason::Constraint, "must be free, premium or custom"))?;
             let record = of_project(&json!({"name": asked}), &project);
             act.change(PLAN, &project, record, "updated");
             Ok(Answer::Ok(plan))

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{editable, resource};
 use crate::{
     api::{SECRET_KIND, secret_key_digest},
-    kernel::{Act, Answer, Making, Reason, Record, Refusal, Resource, computed, optional},
+    kernel::{Act, Answer, Call, Making, Reason, Record, Refusal, Resource, computed, optional},
 };
 
 const COLLECTION: &str = "/iam/v1alpha1/api-keys";
@@ -30,11 +30,23 @@ pub(super) fn api_key() -> Resource {
         .of_organization()
         .timed()
         .fields(fields.into_iter().chain(editable()))
-        .filters(&["application_id", "user_id", "access_key", "default_project_id"])
+        .filters(&["application_id", "user_id", "access_key", "editable"])
         .order(&["created_at", "updated_at", "expires_at", "access_key"])
+        .listed_if(is_asked_for)
         .made(complete)
         .act("POST", COLLECTION, create)
         .deleted(forget_secret)
+}
+
+/// The query parameters of its list that are not fields of its answers.
+fn is_asked_for(record: &Record, call: &Call) -> bool {
+    let bearer = |field: &str| record.body.get(field).and_then(Value::as_str);
+    let (user, application) = (bearer("user_id"), bearer("application_id"));
+    let is = |name: &str, holds: &dyn Fn(&str) -> bool| call.query(name).is_none_or(holds);
+    call.asks_for("access_keys", record.text("access_key"))
+        && is("description", &|asked| record.text("description").contains(asked))
+        && is("bearer_id", &|asked| user == Some(asked) || application == Some(asked))
+        && is("bearer_type", &|asked| asked == if user.is_some() { "user" } else { "application" })
 }
 
 fn create(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {

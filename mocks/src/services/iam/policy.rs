@@ -7,8 +7,14 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{editable, resource};
-use crate::kernel::{ArgumentFault, Field, Making, Reason, Record, Refusal, Resource, computed, optional, required};
+use super::{
+    editable, has_tag,
+    permission_set::{self, Reach},
+    resource,
+};
+use crate::kernel::{
+    ArgumentFault, Call, Field, Making, Reason, Record, Refusal, Resource, computed, optional, required,
+};
 
 const BEARERS: [&str; 3] = ["user_id", "group_id", "application_id"];
 
@@ -37,9 +43,10 @@ pub(super) fn policy() -> Resource {
     ];
     resource("iam.policy", "/iam/v1alpha1/policies/{policy_id}")
         .fields(fields.into_iter().chain(editable()))
-        .filters(&["tags", "user_id", "group_id", "application_id", "no_principal"])
-        .order(&["created_at", "updated_at", "name", "policy_name"])
-        .listed_if(|record, call| call.query("policy_name").is_none_or(|name| record.text("name").contains(name)))
+        .filters(&["editable"])
+        .order(&["policy_name", "created_at"])
+        .listed_if(is_asked_for)
+        .look("/iam/v1alpha1/permission-sets", permission_set::list)
         .made(|making| {
             one_bearer(making)?;
             let rules = making.record.hidden.remove("rules").unwrap_or_default();
@@ -51,11 +58,14 @@ pub(super) fn policy() -> Resource {
         })
         .updated(|making| {
             // Naming another bearer takes the place of the one before.
-            let named: Vec<&str> = BEARERS.into_iter().filter(|field| making.input.contains_key(*field)).collect();
-            if !named.is_empty() {
+            let is_named = |field: &str| making.input.get(field).is_some_and(|value| *value != json!(""));
+            let named: Vec<&str> = BEARERS.into_iter().filter(|field| is_named(field)).collect();
+            let nobody = making.input.get("no_principal") == Some(&json!(true));
+            if nobody || !named.is_empty() {
                 for field in BEARERS.into_iter().filter(|field| !named.contains(field)) {
                     making.record.body.remove(field);
                 }
+                making.set("no_principal", nobody);
             }
             one_bearer(making)
         })
@@ -77,6 +87,16 @@ pub(super) fn rules() -> Resource {
             Ok(())
         },
     )
+}
+
+/// The query parameters of its list that are not fields of its answers.
+fn is_asked_for(record: &Record, call: &Call) -> bool {
+    let nobody = record.body.get("no_principal") == Some(&json!(true));
+    has_tag(record, call)
+        && call.query("policy_name").is_none_or(|name| record.text("name").contains(name))
+        && call.query("no_principal").is_none_or(|asked| (asked == "true") == nobody)
+        && call.asks_for("policy_ids", record.text("id"))
+        && BEARERS.iter().all(|bearer| call.asks_for(&format!("{bearer}s"), record.text(bearer)))
 }
 
 /// A policy is for one principal, or expressly for none. The others' keys are absent.
@@ -125,11 +145,26 @@ fn decorate(making: &mut Making<'_, '_>, rules: &[Value]) -> Result<Vec<Value>, 
             }
             _ => return fault("scope", "name exactly one of organization_id and project_ids"),
         };
-        if body.get("permission_set_names").and_then(Value::as_array).is_none_or(Vec::is_empty) {
-            return fault("permission_set_names", "name at least one permission set");
+        let names = body.get("permission_set_names").and_then(Value::as_array).cloned().unwrap_or_default();
+        let mut reach = None;
+        for name in names.iter().filter_map(Value::as_str) {
+            let Some(set) = permission_set::named(name) else {
+                return fault("permission_set_names", &format!("{name} is no permission set"));
+            };
+            if *reach.get_or_insert(set.reach) != set.reach {
+                return fault("permission_set_names", "must all be of one scope: projects, or organization");
+            }
+        }
+        match (reach, scope) {
+            (None, _) => return fault("permission_set_names", "name at least one permission set"),
+            (Some(Reach::Organization), "projects") => {
+                return fault("project_ids", "permission sets of the organisation cannot be scoped by project");
+            }
+            (Some(reach), _) => {
+                body.insert("permission_sets_scope_type".into(), reach.as_str().into());
+            }
         }
         body.insert("id".into(), making.tx.ids().uuid().into());
-        body.insert("permission_sets_scope_type".into(), scope.into());
         decorated.push(Value::Object(body));
     }
     Ok(decorated)

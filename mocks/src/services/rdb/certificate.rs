@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use serde_json::{Value, json};
 
-use crate::kernel::{Look, Refusal};
+use crate::kernel::{Act, Answer, Look, Record, Refusal};
 
 /// A self-signed certificate for an instance, as PEM.
 pub(super) fn generate(instance: &str) -> Result<String, rcgen::Error> {
@@ -26,4 +26,14 @@ pub(super) fn show(look: &Look<'_>) -> Result<Value, Refusal> {
         "content_type": "application/x-pem-file",
         "content": STANDARD.encode(pem),
     }))
+}
+
+/// POST renew-certificate: another one from now on.
+pub(super) fn renew(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
+    let key = act.call.param("instance_id").unwrap_or_default().to_owned();
+    let mut record = Record::clone(&*act.find_settled("rdb.instance", &key)?);
+    let certificate = generate(&key).map_err(|error| Refusal::Internal(error.to_string()))?;
+    record.hidden.insert("certificate".into(), certificate.into());
+    act.change("rdb.instance", &key, record, "certificate");
+    Ok(Answer::NoContent)
 }

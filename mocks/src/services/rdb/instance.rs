@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{READ, WRITE, catalog, certificate, endpoint, upgrade, user};
+use super::{READ, WRITE, catalog, certificate, endpoint, log, schedule, setting, snapshot, upgrade, user};
 use crate::kernel::{Act, Answer, Making, Reason, Record, Refusal, Resource, computed, optional, required, states};
 
 const ITEM: &str = "/rdb/v1/regions/{region}/instances/{instance_id}";
@@ -19,13 +19,13 @@ pub(super) fn instance() -> Resource {
         .fields([
             required("name").text(1..=255),
             required("engine").one_of(catalog::engines).fixed(),
-            required("node_type").one_of(catalog::node_types).fixed(),
+            required("node_type").text(1..=64).check(catalog::known_node_type).fixed(),
             optional("user_name").text(0..=63).input_only().fixed(),
             optional("password").text(0..=128).check(user::strong_password).input_only().fixed(),
             optional("is_ha_cluster").flag().fixed(),
             optional("disable_backup").flag().input_only().fixed(),
             optional("tags").strings(),
-            optional("init_settings").objects(setting()).fixed(),
+            optional("init_settings").objects(setting::fields()).fixed(),
             optional("volume_type").one_of(catalog::volume_types).default("lssd").input_only().fixed(),
             optional("volume_size").bytes().input_only().fixed(),
             optional("init_endpoints").objects(endpoint::spec()).input_only().fixed(),
@@ -42,10 +42,7 @@ pub(super) fn instance() -> Resource {
             optional("backup_schedule_frequency").integer(1..=8760).default(Value::Null).input_only(),
             optional("backup_schedule_retention").integer(1..=365).default(Value::Null).input_only(),
             optional("backup_schedule_start_hour").integer(0..=23).default(Value::Null).input_only(),
-            computed("backup_schedule", |making| {
-                let disabled = making.input.get("disable_backup").cloned().unwrap_or_default();
-                Ok(json!({"disabled": disabled, "frequency": 24, "retention": 7, "next_run_at": null}))
-            }),
+            computed("backup_schedule", schedule::first),
             computed("volume", |making| {
                 let size = making.input.get("volume_size").and_then(Value::as_u64).unwrap_or(0);
                 Ok(catalog::volume(making.text("node_type"), making.text("volume_type"), size))
@@ -55,33 +52,54 @@ pub(super) fn instance() -> Resource {
             computed("settings", |_| Ok(json!([]))),
             computed("maintenances", |_| Ok(json!([]))),
             computed("read_replicas", |_| Ok(json!([]))),
-            computed("upgradable_version", |_| Ok(json!([]))),
+            computed("upgradable_version", |making| Ok(catalog::upgradable(making.text("engine")).into())),
         ])
         .states(
             states("provisioning", Duration::from_secs(210), "ready")
                 .deleting("deleting", Duration::from_secs(30))
-                .passing(&["initializing", "configuring"]),
+                .passing(&["initializing", "configuring", "restarting"]),
         )
         .filters(&["name", "tags"])
         .order(&["created_at", "name", "region", "status"])
         .quota(10)
         .permissions(READ, WRITE)
         .made(build)
-        .updated(reschedule_backups)
+        .updated(|making| {
+            schedule::change(making);
+            Ok(())
+        })
         .settled(open)
         .deleted(|act, key| {
             endpoint::release_all(act, key);
+            log::forget(act, key);
+            let replicas = act.tx.tables().all("rdb.read_replica");
+            let replicas: Vec<String> = replicas
+                .filter(|(_, replica)| replica.text("instance_id") == key)
+                .map(|(replica, _)| replica.to_owned())
+                .collect();
+            for replica in replicas {
+                endpoint::release_all(act, &replica);
+            }
             Ok(())
         })
         .look("/rdb/v1/regions/{region}/instances/{instance_id}/certificate", certificate::show)
         .act("POST", "/rdb/v1/regions/{region}/instances/{instance_id}/upgrade", upgrade::upgrade)
-        .act("PUT", "/rdb/v1/regions/{region}/instances/{instance_id}/settings", set_settings)
+        .act("POST", "/rdb/v1/regions/{region}/instances/{instance_id}/clone", clone)
+        .act("POST", "/rdb/v1/regions/{region}/instances/{instance_id}/restart", restart)
+        .act("POST", "/rdb/v1/regions/{region}/instances/{instance_id}/renew-certificate", certificate::renew)
+        .act("PUT", "/rdb/v1/regions/{region}/instances/{instance_id}/settings", setting::replace)
+        .act("POST", "/rdb/v1/regions/{region}/instances/{instance_id}/settings", setting::add)
+        .act("DELETE", "/rdb/v1/regions/{region}/instances/{instance_id}/settings", setting::remove)
         .act("POST", "/rdb/v1/regions/{region}/instances/{instance_id}/endpoints", endpoint::add)
+        .look("/rdb/v1/regions/{region}/endpoints/{endpoint_id}", endpoint::show)
         .act("DELETE", "/rdb/v1/regions/{region}/endpoints/{endpoint_id}", endpoint::remove)
-}
-
-fn setting() -> [crate::kernel::Field; 2] {
-    [required("name").text(1..=63), required("value").text(0..=255)]
+        .act("POST", "/rdb/v1/regions/{region}/endpoints/{endpoint_id}/migrate", endpoint::migrate)
+        .look("/rdb/v1/regions/{region}/database-engines", catalog::list_engines)
+        .look("/rdb/v1/regions/{region}/node-types", catalog::list_node_types)
+        .look("/rdb/v1/regions/{region}/instances/{instance_id}/logs", log::list)
+        .look("/rdb/v1/regions/{region}/instances/{instance_id}/logs-details", log::details)
+        .act("POST", "/rdb/v1/regions/{region}/instances/{instance_id}/prepare-logs", log::prepare)
+        .act("POST", "/rdb/v1/regions/{region}/instances/{instance_id}/purge-logs", log::purge)
 }
 
 /// What comes with a new instance: its first user, the database `rdb`, its certificate, its
@@ -102,6 +120,10 @@ fn build(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
     making.tx.put("rdb.database", &format!("{}/rdb", making.key), Record::of(&database));
     let certificate = certificate::generate(making.key).map_err(|error| Refusal::Internal(error.to_string()))?;
     making.record.hidden.insert("certificate".into(), certificate.into());
+    // Recorded: node types are taken in any case and told in small letters.
+    let node_type = making.text("node_type").to_ascii_lowercase();
+    making.set("node_type", node_type);
+    check_initial_settings(making)?;
     // The password is the database's to keep, once one runs; nobody else needs it.
     for field in [
         "password",
@@ -115,55 +137,49 @@ fn build(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
     endpoint::attach_private(making)
 }
 
+/// Some settings can only be made with the instance (recorded: one of MySQL's).
+fn check_initial_settings(making: &Making<'_, '_>) -> Result<(), Refusal> {
+    let asked = making.record.body.get("init_settings").and_then(Value::as_array);
+    for setting in asked.into_iter().flatten() {
+        let text = |field: &str| setting.get(field).and_then(Value::as_str).unwrap_or_default();
+        let known = text("name") == "lower_case_table_names" && making.text("engine").starts_with("MySQL");
+        if !known {
+            catalog::check_setting(making.text("engine"), text("name"), text("value"))
+                .map_err(|help| Refusal::argument("init_settings", Reason::Constraint, help))?;
+        }
+    }
+    Ok(())
+}
+
 /// What an instance has once it is ready: settings, and its public endpoint if it has one.
 fn open(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
     if making.record.body.get("settings").and_then(Value::as_array).is_none_or(Vec::is_empty) {
-        let defaults = default_settings(making.record);
+        let defaults = setting::defaults(making.record);
         making.set("settings", defaults);
     }
     endpoint::open_public(making);
+    schedule::run_due(making);
     Ok(())
 }
 
-fn default_settings(record: &Record) -> Vec<Value> {
-    let defaults = catalog::settings(record.text("engine"), record.text("node_type"));
-    defaults.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
-}
-
-/// The backup schedule is changed by fields of its own (recorded: asymmetric names).
-fn reschedule_backups(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
-    let mut schedule = making.record.body.get("backup_schedule").cloned().unwrap_or_else(|| json!({}));
-    for (field, part) in [
-        ("is_backup_schedule_disabled", "disabled"),
-        ("backup_schedule_frequency", "frequency"),
-        ("backup_schedule_retention", "retention"),
-        ("backup_schedule_start_hour", "start_hour"),
-    ] {
-        making.record.hidden.remove(field);
-        if let Some(value) = making.input.get(field) {
-            schedule[part] = value.clone();
-        }
-    }
-    making.set("backup_schedule", schedule);
-    Ok(())
-}
-
-/// Replaces the settings that differ from the defaults.
-fn set_settings(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
+fn restart(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     let key = act.call.param("instance_id").unwrap_or_default().to_owned();
     let mut record = Record::clone(&*act.find_settled("rdb.instance", &key)?);
-    let mut settings = default_settings(&record);
-    for setting in act.call.body.get("settings").and_then(Value::as_array).into_iter().flatten() {
-        let text = |field: &str| setting.get(field).and_then(Value::as_str);
-        let (Some(name), Some(value)) = (text("name"), text("value")) else {
-            return Err(Refusal::argument("settings", Reason::Format, "must be a list of objects with name and value"));
-        };
-        settings.retain(|other| other["name"] != name);
-        settings.push(json!({"name": name, "value": value}));
+    act.pass_through("rdb.instance", &mut record, "restarting", Duration::from_secs(30));
+    Ok(Answer::record(&act.change("rdb.instance", &key, record, "restarted")))
+}
+
+/// Another instance with the same contents.
+fn clone(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
+    let key = act.call.param("instance_id").unwrap_or_default().to_owned();
+    let record = act.find_settled("rdb.instance", &key)?;
+    let name = act.call.text("name");
+    let name = name.ok_or_else(|| Refusal::argument("name", Reason::Required, "name is required"))?;
+    let mut different = serde_json::Map::from_iter([("name".to_owned(), Value::from(name))]);
+    if let Some(node_type) = act.call.text("node_type") {
+        different.insert("node_type".into(), node_type.into());
     }
-    settings.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
-    record.body.insert("settings".into(), settings.clone().into());
-    act.pass_through("rdb.instance", &mut record, "configuring", Duration::from_secs(20));
-    act.change("rdb.instance", &key, record, "settings");
-    Ok(Answer::Ok(json!({"settings": settings})))
+    let contents = super::backup::contents(act, &key);
+    let like = Value::Object(record.body.clone());
+    Ok(Answer::record(&snapshot::another(act, &like, different, &contents)?))
 }

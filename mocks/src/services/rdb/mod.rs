@@ -1,16 +1,25 @@
 //! Managed Database for PostgreSQL and MySQL. API reference: RDB API v1.
 //!
 //! Nothing runs behind an instance yet: its endpoints are well-formed and
-//! refuse connections. Not emulated yet: backups, snapshots, read replicas,
-//! major upgrades, logs, catalogue routes.
+//! refuse connections, sizes are those of empty databases, backups and logs have
+//! nothing to download. Backups, snapshots and replicas go with their instance.
+//! Not emulated: exporting and restoring backups, maintenances (there are none),
+//! metrics, upgrades of the minor version.
 
 mod acl;
+mod backup;
 mod catalog;
 mod certificate;
 mod database;
 mod endpoint;
 mod instance;
+mod log;
 mod privilege;
+mod replica;
+mod schedule;
+mod setting;
+mod settings_table;
+mod snapshot;
 mod upgrade;
 mod user;
 
@@ -23,6 +32,16 @@ pub(super) fn product() -> Product {
     Product {
         name: "rdb",
         title: "Managed Database for PostgreSQL and MySQL",
-        resources: vec![instance::instance(), database::database(), user::user(), privilege::privilege(), acl::acl()],
+        resources: vec![
+            instance::instance(),
+            database::database(),
+            user::user(),
+            privilege::privilege(),
+            acl::acl(),
+            backup::backup(),
+            snapshot::snapshot(),
+            replica::read_replica(),
+            log::log(),
+        ],
     }
 }

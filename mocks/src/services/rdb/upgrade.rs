@@ -5,29 +5,23 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::catalog;
+use super::{backup::contents, catalog, endpoint, snapshot::another};
 use crate::kernel::{Act, Answer, Reason, Record, Refusal};
 
 pub(super) fn upgrade(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     let key = act.call.param("instance_id").unwrap_or_default().to_owned();
     let mut record = Record::clone(&*act.find_settled("rdb.instance", &key)?);
     let body = &act.call.body;
-    if body.get("major_upgrade_workflow").is_some_and(|workflow| !workflow.is_null()) {
-        return Err(Refusal::NotImplemented {
-            route: "POST instances/{id}/upgrade with major_upgrade_workflow".into(),
-        });
+    if let Some(workflow) = body.get("major_upgrade_workflow").filter(|workflow| !workflow.is_null()) {
+        return to_next_version(act, &key, record, workflow);
     }
     if let Some(node_type) = act.call.text("node_type") {
-        if !catalog::node_types().contains(&node_type) {
-            return Err(Refusal::argument(
-                "node_type",
-                Reason::Constraint,
-                format!("must be one of {}", catalog::node_types().join(", ")),
-            ));
-        }
-        record.body.insert("node_type".into(), node_type.into());
+        let node_type = node_type.to_ascii_lowercase();
+        catalog::known_node_type(&json!(node_type))
+            .map_err(|help| Refusal::argument("node_type", Reason::Constraint, help))?;
+        record.body.insert("node_type".into(), node_type.clone().into());
         if record.body["volume"]["class"] == "lssd" {
-            record.body.insert("volume".into(), catalog::volume(node_type, "lssd", 0));
+            record.body.insert("volume".into(), catalog::volume(&node_type, "lssd", 0));
         }
     } else if let Some(volume_type) = act.call.text("volume_type").filter(|kind| !kind.starts_with("unknown_")) {
         if !catalog::volume_types().contains(&volume_type) {
@@ -58,4 +52,28 @@ pub(super) fn upgrade(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     act.pass_through("rdb.instance", &mut record, "initializing", Duration::from_secs(240));
     let answer = act.change("rdb.instance", &key, record, "upgrade");
     Ok(Answer::record(&answer))
+}
+
+/// Recorded: another instance of the later version is made, with the same name, without high
+/// availability; with `with_endpoints` it takes over the endpoints. The ACL is for the client to copy.
+fn to_next_version(act: &mut Act<'_, '_>, key: &str, mut old: Record, workflow: &Value) -> Result<Answer, Refusal> {
+    let asked = workflow.get("upgradable_version_id").and_then(Value::as_str).unwrap_or_default();
+    let later = catalog::later_than(old.text("engine"));
+    let target = later.into_iter().find(|version| version.upgrade_id == asked).ok_or_else(|| {
+        let help = "must be the identifier of one of the instance's upgradable_version";
+        Refusal::argument("major_upgrade_workflow.upgradable_version_id", Reason::Constraint, help)
+    })?;
+    let different = serde_json::Map::from_iter([
+        ("engine".to_owned(), json!(target.name)),
+        ("is_ha_cluster".to_owned(), json!(false)),
+    ]);
+    let contents = contents(act, key);
+    let mut new = another(act, &Value::Object(old.body.clone()), different, &contents)?;
+    if workflow.get("with_endpoints") == Some(&json!(true)) {
+        endpoint::hand_over(act, key, &mut old, &mut new);
+        act.change("rdb.instance", key, old, "endpoint");
+        let id = new.text("id").to_owned();
+        act.tx.put("rdb.instance", &id, new.clone());
+    }
+    Ok(Answer::record(&new))
 }

@@ -1,14 +1,19 @@
 //! Secret Manager: secrets and their versions. API reference: Secret Manager API v1beta1.
 //!
 //! Deletion is soft: a deleted secret is still answered, with
-//! `deletion_requested_at` set, and hidden in lists (recorded). Not emulated yet:
-//! ephemeral policies taking effect, folders, encryption at rest.
+//! `deletion_requested_at` set, and hidden in lists (recorded); it can be restored.
+//! Folders are the paths of secrets. Not emulated: owners, the final deletion of
+//! what is scheduled for it, encryption at rest.
 
+mod browse;
+mod ephemeral;
 mod version;
 
 use serde_json::{Value, json};
 
-use crate::kernel::{Act, Answer, Product, Record, Refusal, Resource, computed, optional, required, rfc3339};
+use crate::kernel::{
+    Act, Answer, Making, Product, Reason, Record, Refusal, Resource, computed, optional, required, rfc3339,
+};
 
 const ITEM: &str = "/secret-manager/v1beta1/regions/{region}/secrets/{secret_id}";
 
@@ -30,17 +35,13 @@ fn secret() -> Resource {
             optional("type").one_of(types).default("opaque").fixed(),
             optional("path").text(0..=255).default("/").check(absolute_path),
             optional("protected").flag().fixed(),
-            optional("ephemeral_policy").object([
-                optional("time_to_live").text(0..=32).default(Value::Null),
-                optional("expires_once_accessed").flag().default(Value::Null),
-                optional("action").text(0..=32),
-            ]),
+            optional("ephemeral_policy").object(ephemeral::policy()).check(ephemeral::makes_sense),
             computed("status", |_| Ok(json!("ready"))),
             computed("version_count", |_| Ok(json!(0))),
             computed("managed", |_| Ok(json!(false))),
             computed("used_by", |_| Ok(json!([]))),
             computed("deletion_requested_at", |_| Ok(Value::Null)),
-            computed("key_id", |_| Ok(Value::Null)),
+            optional("key_id").uuid().default(Value::Null).fixed(),
         ])
         .filters(&["tags", "path", "type"])
         .order(&["created_at", "updated_at", "name"])
@@ -48,28 +49,54 @@ fn secret() -> Resource {
             // A name is asked for exactly (recorded), a deleted secret only when asked for.
             call.query("name").is_none_or(|name| record.text("name") == name)
                 && is_deleted(record) == (call.query("scheduled_for_deletion") == Some("true"))
+                && call.query("ephemeral").is_none_or(|asked| {
+                    (asked == "true") == record.body.get("ephemeral_policy").is_some_and(|policy| !policy.is_null())
+                })
         })
         .permissions(&["SecretManagerReadOnly"], &["SecretManagerFullAccess"])
         .made(|making| {
-            let (name, path) = (making.text("name").to_owned(), making.text("path").to_owned());
-            let project = making.text("project_id").to_owned();
-            let region = making.text("region").to_owned();
-            let same = |other: &Record| {
-                (other.text("name"), other.text("path")) == (&name, &path)
-                    && (other.text("project_id"), other.text("region")) == (&project, &region)
-                    && !is_deleted(other)
-            };
-            if making.tx.tables().all("secret.secret").any(|(_, other)| same(other)) {
-                let help = format!("cannot have same secret name in same path: {name} in {path}");
-                return Err(Refusal::argument("name", crate::kernel::Reason::Constraint, help));
-            }
-            Ok(())
+            ephemeral::tell_in_seconds(making);
+            without_last_slash(making);
+            refuse_taken(making)
         })
+        .updated(|making| {
+            ephemeral::tell_in_seconds(making);
+            without_last_slash(making);
+            refuse_taken(making)
+        })
+        .look("/secret-manager/v1beta1/regions/{region}/secrets/browse", browse::browse)
+        .look("/secret-manager/v1beta1/regions/{region}/tags", browse::tags)
+        .look("/secret-manager/v1beta1/regions/{region}/secret-types", |look| {
+            look.page("types", types().into_iter().map(Value::from).collect())
+        })
+        .act("POST", "/secret-manager/v1beta1/regions/{region}/secrets/{secret_id}/restore", restore)
         .act("DELETE", ITEM, delete)
         .act("POST", "/secret-manager/v1beta1/regions/{region}/secrets/{secret_id}/protect", |act| protect(act, true))
         .act("POST", "/secret-manager/v1beta1/regions/{region}/secrets/{secret_id}/unprotect", |act| {
             protect(act, false)
         })
+}
+
+/// Recorded: `/app/` is told as `/app`.
+fn without_last_slash(making: &mut Making<'_, '_>) {
+    let path = making.text("path").trim_end_matches('/').to_owned();
+    making.set("path", if path.is_empty() { "/".to_owned() } else { path });
+}
+
+/// Two secrets of a path cannot have the same name.
+fn refuse_taken(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
+    let record = &*making.record;
+    let same = |other: &Record| {
+        ["name", "path", "project_id", "region"].iter().all(|field| other.text(field) == record.text(field))
+            && other.text("id") != making.key
+            && !is_deleted(other)
+    };
+    if making.tx.tables().all("secret.secret").any(|(_, other)| same(other)) {
+        let help =
+            format!("cannot have same secret name in same path: {} in {}", record.text("name"), record.text("path"));
+        return Err(Refusal::argument("name", Reason::Constraint, help));
+    }
+    Ok(())
 }
 
 fn plain_name(value: &Value) -> Result<(), String> {
@@ -109,7 +136,18 @@ fn delete(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     }
     record.body.insert("deletion_requested_at".into(), rfc3339(act.tx.now()).into());
     act.change("secret.secret", &key, record, "deleted");
+    version::schedule_all(act, &key);
     Ok(Answer::NoContent)
+}
+
+/// POST restore: takes a deletion back, that of the versions, too.
+fn restore(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
+    let key = act.call.param("secret_id").unwrap_or_default().to_owned();
+    let mut record = Record::clone(&*act.find("secret.secret", &key)?);
+    record.body.insert("deletion_requested_at".into(), Value::Null);
+    let record = act.change("secret.secret", &key, record, "restored");
+    version::restore_all(act, &key);
+    Ok(Answer::record(&record))
 }
 
 fn protect(act: &mut Act<'_, '_>, protected: bool) -> Result<Answer, Refusal> {

@@ -8,7 +8,9 @@ use ipnet::{IpNet, Ipv4Net};
 use serde_json::{Value, json};
 
 use super::{READ, WRITE, virtual_cloud};
-use crate::kernel::{Act, ArgumentFault, Making, Reason, Record, Refusal, Resource, computed, optional, rfc3339};
+use crate::kernel::{
+    Act, Answer, ArgumentFault, Look, Making, Reason, Record, Refusal, Resource, computed, optional, rfc3339,
+};
 
 pub(super) fn private_network() -> Resource {
     Resource::new("vpc.private_network")
@@ -27,8 +29,31 @@ pub(super) fn private_network() -> Resource {
         .order(&["created_at", "name"])
         .quota(255)
         .permissions(READ, WRITE)
+        .listed_if(|record, call| call.asks_for("private_network_ids", record.text("id")))
+        .look("/vpc/v2/regions/{region}/subnets", list_subnets)
+        .act("POST", "/vpc/v2/regions/{region}/private-networks/{private_network_id}/enable-dhcp", |act| {
+            // It is on from the beginning, and there is no way to turn it off.
+            let network = act.find("vpc.private_network", act.call.param("private_network_id").unwrap_or_default())?;
+            Ok(Answer::record(&network))
+        })
         .made(place)
         .deleted(leave)
+}
+
+/// GET subnets, of all private networks.
+fn list_subnets(look: &Look<'_>) -> Result<Value, Refusal> {
+    let networks = look.tables.all("vpc.private_network");
+    let visible = networks.filter(|(key, _)| look.find("vpc.private_network", key).is_ok());
+    let subnets = visible.flat_map(|(_, network)| network.body.get("subnets").and_then(Value::as_array).cloned());
+    let mut subnets: Vec<Value> = subnets.flatten().collect();
+    subnets.retain(|subnet| {
+        let same = |field: &str| look.call.query(field).is_none_or(|asked| subnet[field] == asked);
+        same("vpc_id")
+            && same("project_id")
+            && look.call.asks_for("subnet_ids", subnet["id"].as_str().unwrap_or_default())
+    });
+    subnets.sort_by(|a, b| a["created_at"].as_str().cmp(&b["created_at"].as_str()));
+    look.page("subnets", subnets)
 }
 
 fn networks(value: &Value) -> Result<(), String> {

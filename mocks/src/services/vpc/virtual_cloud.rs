@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::{READ, WRITE};
+use super::{READ, WRITE, acl};
 use crate::kernel::{Act, Answer, Record, Refusal, Resource, Transaction, computed, optional, rfc3339};
+use crate::services::account::COMES_WITH_PROJECT;
 
 pub(super) fn vpc() -> Resource {
     Resource::new("vpc.vpc")
@@ -13,6 +14,10 @@ pub(super) fn vpc() -> Resource {
             optional("tags").strings(),
             // Taken, but routing comes back enabled all the same (recorded: trap 14 of the API notes).
             optional("enable_routing").flag().input_only(),
+            optional("enable_transitivity").flag().input_only().fixed(),
+            computed("transitivity_enabled", |making| {
+                Ok(making.input.get("enable_transitivity").cloned().unwrap_or_else(|| json!(false)))
+            }),
             computed("is_default", |_| Ok(json!(false))),
             computed("routing_enabled", |_| Ok(json!(true))),
             computed("custom_routes_propagation_enabled", |_| Ok(json!(true))),
@@ -26,6 +31,8 @@ pub(super) fn vpc() -> Resource {
         .act("POST", "/vpc/v2/regions/{region}/vpcs/{vpc_id}/enable-custom-routes-propagation", |act| {
             enable(act, "custom_routes_propagation_enabled")
         })
+        .look("/vpc/v2/regions/{region}/vpcs/{vpc_id}/acl-rules", acl::show)
+        .act("PUT", "/vpc/v2/regions/{region}/vpcs/{vpc_id}/acl-rules", acl::replace)
         .deleted(|act, key| {
             let record = act.find("vpc.vpc", key)?;
             if record.body.get("is_default") == Some(&json!(true)) {
@@ -48,11 +55,12 @@ fn enable(act: &mut Act<'_, '_>, field: &str) -> Result<Answer, Refusal> {
 /// Gives a project the VPC that it has in every region from its first day.
 pub(in crate::services) fn add_default(tx: &mut Transaction<'_>, organization: &str, project: &str, region: &str) {
     let (id, now) = (tx.ids().uuid(), rfc3339(tx.now()));
-    let record = Record::of(&json!({
+    let mut record = Record::of(&json!({
         "id": id, "name": "default", "organization_id": organization, "project_id": project, "region": region,
-        "tags": [], "is_default": true, "created_at": now, "updated_at": now, "routing_enabled": true,
+        "tags": ["default"], "is_default": true, "transitivity_enabled": false, "created_at": now, "updated_at": now, "routing_enabled": true,
         "custom_routes_propagation_enabled": true, "private_network_count": 0,
     }));
+    record.hidden.insert(COMES_WITH_PROJECT.into(), json!(true));
     tx.put("vpc.vpc", &id, record);
     tx.event("vpc.vpc", &id, "created", None);
 }

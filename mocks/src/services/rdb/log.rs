@@ -1,0 +1,92 @@
+//! Logs of an instance, prepared for download. Nothing runs behind an instance, so
+//! there is nothing to download: `download_url` stays null.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{READ, WRITE};
+use crate::kernel::{Act, Answer, Look, Passage, Record, Refusal, Resource, rfc3339, states};
+
+const TAKES: Duration = Duration::from_secs(10);
+
+pub(super) fn log() -> Resource {
+    Resource::new("rdb.log")
+        .called("instance_log")
+        .at("/rdb/v1/regions/{region}/logs/{instance_log_id}")
+        .under("rdb.instance")
+        .of_parent()
+        .states(states("creating", TAKES, "ready"))
+        .without(&["POST", "LIST", "PATCH", "DELETE"])
+        .permissions(READ, WRITE)
+}
+
+fn of<'t>(look: &Look<'t>) -> Result<Vec<&'t Record>, Refusal> {
+    let instance = look.call.param("instance_id").unwrap_or_default();
+    look.find("rdb.instance", instance)?;
+    let logs = look.tables.all("rdb.log").map(|(_, log)| log.as_ref());
+    let mut logs: Vec<&Record> = logs.filter(|log| hidden(log, "instance_id") == instance).collect();
+    logs.sort_by(|a, b| a.text("created_at").cmp(b.text("created_at")));
+    Ok(logs)
+}
+
+fn hidden<'r>(record: &'r Record, field: &str) -> &'r str {
+    record.hidden.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// GET logs: those that were prepared.
+pub(super) fn list(look: &Look<'_>) -> Result<Value, Refusal> {
+    let logs = of(look)?.into_iter().map(|log| Value::Object(log.body.clone())).collect();
+    look.page("instance_logs", logs)
+}
+
+/// GET logs-details: the files there are, none.
+pub(super) fn details(look: &Look<'_>) -> Result<Value, Refusal> {
+    of(look)?;
+    Ok(json!({"details": []}))
+}
+
+/// POST prepare-logs (recorded: one log a node, gone after a day).
+pub(super) fn prepare(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
+    let instance = act.call.param("instance_id").unwrap_or_default().to_owned();
+    let record = act.find_settled("rdb.instance", &instance)?;
+    let nodes = if record.body.get("is_ha_cluster") == Some(&json!(true)) { 2 } else { 1 };
+    let mut logs = Vec::new();
+    for node in 1..=nodes {
+        let (id, now) = (act.tx.ids().uuid(), act.tx.now());
+        let mut log = Record::of(&json!({
+            "id": id, "status": "creating", "node_name": format!("node-{node}"), "download_url": null,
+            "created_at": rfc3339(now), "expires_at": rfc3339(now + time::Duration::DAY),
+            "region": record.text("region"),
+        }));
+        for (field, value) in [
+            ("instance_id", instance.as_str()),
+            ("project_id", record.text("project_id")),
+            ("organization_id", record.text("organization_id")),
+        ] {
+            log.hidden.insert(field.into(), value.into());
+        }
+        log.next = Some(Passage { to: Some("ready".into()), due: now + act.tx.lasts(TAKES) });
+        logs.push(Value::Object(log.body.clone()));
+        act.tx.put("rdb.log", &id, log);
+        act.tx.event("rdb.log", &id, "created", Some("creating"));
+    }
+    Ok(Answer::Ok(json!({"instance_logs": logs})))
+}
+
+/// POST purge-logs.
+pub(super) fn purge(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
+    let instance = act.call.param("instance_id").unwrap_or_default().to_owned();
+    act.find_settled("rdb.instance", &instance)?;
+    forget(act, &instance);
+    Ok(Answer::NoContent)
+}
+
+/// Logs go with their instance.
+pub(super) fn forget(act: &mut Act<'_, '_>, instance: &str) {
+    let logs = act.tx.tables().all("rdb.log").filter(|(_, log)| hidden(log, "instance_id") == instance);
+    let logs: Vec<String> = logs.map(|(key, _)| key.to_owned()).collect();
+    for key in logs {
+        act.erase("rdb.log", &key);
+    }
+}
