@@ -13,11 +13,15 @@ use stackproof_cloud::{
 };
 use support::{Answer, Fixture};
 
-/// These only come along with others, so no request makes one; tests of their product have them.
-const MADE_BY_OTHERS: [&str; 1] = ["rdb.log"];
+/// No usual request makes one: they come along with others or are switched on; tests of their product have them.
+const MADE_BY_OTHERS: [&str; 6] =
+    ["rdb.log", "cockpit.alert_manager", "cockpit.alert", "cockpit.grafana_user", "cockpit.plan", "cockpit.offer"];
 
 /// Deleting these leaves something that is still answered; it only disappears from lists.
-const SOFTLY_DELETED: [&str; 2] = ["secret.secret", "secret.version"];
+const SOFTLY_DELETED: [&str; 3] = ["secret.secret", "secret.version", "key_manager.key"];
+
+/// One that is not there is refused as one that may not be seen.
+const DENIED_WHEN_ABSENT: [&str; 1] = ["sdb.database"];
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -88,6 +92,17 @@ async fn minimal(kind: &str, cloud: &Fixture) -> Result<(Vec<String>, Value), Fa
         "rdb.snapshot" => (vec![instance().await], json!({"name": "s"})),
         "rdb.read_replica" => (vec![], json!({"instance_id": instance().await})),
         "rdb.acl" => (vec![instance().await], json!({"rules": [{"ip": "192.0.2.1/32"}]})),
+        "sdb.database" => (vec![], json!({"name": "n"})),
+        "key_manager.key" => (vec![], json!({"name": "n", "unprotected": true})),
+        "cockpit.data_source" => (vec![], json!({"name": "n"})),
+        "cockpit.token" => (vec![], json!({"name": "n", "token_scopes": ["read_only_logs"]})),
+        "cockpit.exporter" => {
+            let source = cloud.make("/cockpit/v1/regions/fr-par/data-sources", json!({"name": "parent"})).await;
+            let elsewhere = json!({"endpoint": "https://example.com/api/v1/push"});
+            let mut body = json!({"name": "n", "datasource_id": source, "exported_products": ["all"]});
+            body["otlp_destination"] = elsewhere;
+            (vec![], body)
+        }
         "secret.version" => {
             let secret = cloud.make("/secret-manager/v1beta1/regions/fr-par/secrets", json!({"name": "s"})).await;
             (vec![secret], json!({"data": "b25l"}))
@@ -135,6 +150,12 @@ struct Life<'a> {
 }
 
 impl Life<'_> {
+    /// How one that is not there is refused: status and type.
+    fn absent(&self) -> (u16, &'static str) {
+        let denied = DENIED_WHEN_ABSENT.contains(&self.resource.kind);
+        if denied { (403, "permissions_denied") } else { (404, "not_found") }
+    }
+
     /// The path of a usual route, its parameters filled in as far as the parents go.
     fn route(&self, method: &str) -> Option<String> {
         let collection = matches!(method, "POST" | "LIST" | "PUT");
@@ -181,7 +202,7 @@ impl Life<'_> {
             let shown = |body: &Value| body.as_object().map(|body| body.keys().cloned().collect::<Vec<_>>());
             check(shown(&read.body) == shown(&made.body), "GET shows other fields than POST did")?;
             if path.contains("/fr-par/") {
-                self.expect("GET", &path.replace("fr-par", "nl-ams"), Value::Null, 404).await?;
+                self.expect("GET", &path.replace("fr-par", "nl-ams"), Value::Null, self.absent().0).await?;
             }
             let stranger = services::Organization::from_seed(77);
             services::seed(self.cloud.cloud.store(), &stranger)?;
@@ -201,8 +222,8 @@ impl Life<'_> {
             ["GET", "PATCH", "DELETE"].into_iter().filter_map(|method| Some((method, self.route(method)?)))
         {
             let unknown = path.replace("{}", "00000000-0000-4000-8000-000000000000");
-            let answer = self.expect(method, &unknown, json!({}), 404).await?;
-            check(answer.body["type"] == "not_found", "an unknown one is not 'not_found'")?;
+            let answer = self.expect(method, &unknown, json!({}), self.absent().0).await?;
+            check(answer.body["type"] == self.absent().1, "an unknown one is refused in other words")?;
         }
         if let Some(path) = item("DELETE") {
             let deleted = self.cloud.send("DELETE", &path, Value::Null).await;
@@ -216,7 +237,7 @@ impl Life<'_> {
             if let Some(list) = &list {
                 self.check_listed(list, &id, false).await?;
             }
-            self.expect("DELETE", &path, Value::Null, 404).await?;
+            self.expect("DELETE", &path, Value::Null, self.absent().0).await?;
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ mod store;
 pub use blob::{BlobError, BlobStream, BlobWriter, Blobs, Digest};
 pub use call::{Act, Answer, Call, Caller, Look, Making};
 pub use catalogue::Catalogue;
-pub use clock::{Clock, Profile, rfc3339};
+pub use clock::{Clock, Profile, moment, rfc3339};
 pub use cloud::{Authorize, Cloud, Within};
 pub use event::Event;
 pub use field::{Compute, Field, Rule, computed, optional, required};

@@ -7,6 +7,7 @@ mod cockpit;
 mod containers;
 pub mod iam;
 mod ipam;
+mod key_manager;
 mod rdb;
 mod sdb;
 mod secret;
@@ -25,6 +26,7 @@ pub fn products() -> Vec<Product> {
         containers::product(),
         iam::product(),
         ipam::product(),
+        key_manager::product(),
         rdb::product(),
         sdb::product(),
         secret::product(),

@@ -21,6 +21,7 @@ pub(super) fn data_source() -> Resource {
     Resource::new(DATA_SOURCE)
         .called("data source")
         .at("/cockpit/v1/regions/{region}/data-sources/{data_source_id}")
+        .listed_as("data_sources")
         .fields(fields())
         .filters(&["type", "origin"])
         .order(&["created_at", "name", "type"])

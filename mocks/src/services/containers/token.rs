@@ -16,7 +16,7 @@ use ring::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
 };
 use serde_json::{Value, json};
-use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+use time::{OffsetDateTime, UtcOffset};
 
 use super::{CONTAINER, NAMESPACE, READ, TOKEN, WRITE};
 use crate::kernel::{Act, Answer, Making, Reason, Record, Refusal, Resource, computed, optional, rfc3339, states};
@@ -67,7 +67,7 @@ fn make(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
             return Err(Refusal::argument("container_id", Reason::Required, help));
         }
     }
-    if let Some(expires) = moment(making.record.body.get("expires_at")) {
+    if let Some(expires) = told(making.record.body.get("expires_at")) {
         let expires = expires.checked_to_offset(UtcOffset::UTC).filter(|expires| *expires > making.tx.now());
         let Some(expires) = expires else {
             return Err(Refusal::argument(
@@ -81,8 +81,8 @@ fn make(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn moment(value: Option<&Value>) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(value?.as_str()?, &Rfc3339).ok()
+fn told(value: Option<&Value>) -> Option<OffsetDateTime> {
+    crate::kernel::moment(value?.as_str()?)
 }
 
 /// POST: the only answer that shows the token and the key to verify it with.
@@ -120,7 +120,7 @@ fn sign(key: &KeyPair, token: &Record, now: OffsetDateTime) -> Result<String, Re
         "version": 2, "aud": "functions", "jti": token.text("id"), "iss": "SCALEWAY", "sub": "token",
         "iat": now.unix_timestamp(), "nbf": now.unix_timestamp(),
     });
-    if let Some(expires) = moment(token.body.get("expires_at")) {
+    if let Some(expires) = told(token.body.get("expires_at")) {
         claims["exp"] = expires.unix_timestamp().into();
     }
     let header = json!({"alg": "ES256", "typ": "JWT"});

@@ -7,10 +7,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 
 use super::{READ, WRITE};
-use crate::kernel::{Act, Making, Passage, Record, Refusal, Resource, computed, optional, required, rfc3339, states};
+use crate::kernel::{
+    Act, Making, Passage, Record, Refusal, Resource, computed, moment, optional, required, rfc3339, states,
+};
 
 /// The size of a backup of an empty database, in bytes (recorded).
 const EMPTY_SIZE: u64 = 1_255;
@@ -64,7 +66,7 @@ fn of_instance(making: &Making<'_, '_>, field: &str) -> Value {
 
 /// A backup or snapshot is gone when its time is over.
 pub(super) fn expire(record: &mut Record) {
-    let due = OffsetDateTime::parse(record.text("expires_at"), &Rfc3339).ok();
+    let due = moment(record.text("expires_at"));
     record.next = due.map(|due| Passage { to: None, due });
 }
 

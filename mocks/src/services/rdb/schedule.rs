@@ -4,10 +4,10 @@
 //! schedule was changed.
 
 use serde_json::{Value, json};
-use time::{Duration, OffsetDateTime, Time, format_description::well_known::Rfc3339};
+use time::{Duration, OffsetDateTime, Time};
 
 use super::backup;
-use crate::kernel::{Making, Passage, Record, Refusal, rfc3339};
+use crate::kernel::{Making, Passage, Record, Refusal, moment, rfc3339};
 
 /// The schedule of a new instance.
 pub(super) fn first(making: &mut Making<'_, '_>) -> Result<Value, Refusal> {
@@ -62,7 +62,7 @@ fn start_hour(record: &Record) -> Option<u8> {
 }
 
 fn next_run(schedule: &Value) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(schedule["next_run_at"].as_str()?, &Rfc3339).ok()
+    moment(schedule["next_run_at"].as_str()?)
 }
 
 fn plan(schedule: &mut Value, from: OffsetDateTime, start_hour: Option<u8>) {

@@ -2,10 +2,10 @@
 //! read them. The while passes on the cloud's clock.
 
 use serde_json::{Value, json};
-use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{Duration, OffsetDateTime};
 
 use super::version::schedule;
-use crate::kernel::{Act, Field, Making, Passage, Record, Refusal, optional, required, rfc3339};
+use crate::kernel::{Act, Field, Making, Passage, Record, Refusal, moment, optional, required, rfc3339};
 
 fn actions() -> Vec<&'static str> {
     vec!["delete", "disable"]
@@ -90,7 +90,7 @@ fn properties_of(version: &Record) -> Value {
 }
 
 fn end(version: &Record) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(properties_of(version)["expires_at"].as_str()?, &Rfc3339).ok()
+    moment(properties_of(version)["expires_at"].as_str()?)
 }
 
 fn wait(version: &mut Record) {

@@ -1,0 +1,21 @@
+//! Key Manager. API reference: Key Manager API v1alpha1.
+//!
+//! Symmetric keys encrypt and decrypt for real. Deletion is soft: a deleted key is still answered, with its
+//! state `scheduled_for_deletion`, and hidden in lists (recorded). Not emulated yet: the operations of
+//! asymmetric keys (encrypting, signing, verifying, the public key); such keys can be made and managed.
+
+mod key;
+mod material;
+mod using;
+
+use crate::kernel::Product;
+
+/// Documented in IAM's list of permission sets.
+const READ: &[&str] = &["KeyManagerReadOnly"];
+const WRITE: &[&str] = &["KeyManagerFullAccess"];
+
+const KEY: &str = "key_manager.key";
+
+pub(super) fn product() -> Product {
+    Product { name: "key_manager", title: "Key Manager", resources: vec![key::key()] }
+}
