@@ -246,3 +246,65 @@ async fn members_named_in_the_seed_are_there_from_the_beginning() {
     assert_eq!((answer.status, &answer.body["username"]), (200, &json!("dev@example.com")));
     assert_eq!(fixture.get(&path).await.status, 404);
 }
+
+#[tokio::test]
+async fn saml_is_complete_step_by_step() {
+    let fixture = Fixture::new();
+    let organization = &fixture.organization.id;
+    let of_organization = format!("{IAM}/organizations/{organization}/saml");
+    let off = fixture.get(&of_organization).await;
+    assert_eq!((off.status, &off.body["resource"]), (404, &json!("organization_saml")));
+    let made = fixture.post(&of_organization, json!({})).await.body;
+    assert_eq!((&made["status"], made.get("organization_id")), (&json!("missing_certificate"), None));
+    let id = made["id"].as_str().unwrap();
+    let certificates = format!("{IAM}/saml/{id}/certificates");
+    let wrong = fixture.post(&certificates, json!({"type": "signing", "content": "hello"})).await;
+    assert_eq!((wrong.status, faulty(&wrong)), (400, vec!["content".to_owned()]));
+    let pem = rcgen_certificate(&fixture).await;
+    let added = fixture.post(&certificates, json!({"type": "signing", "content": pem})).await.body;
+    assert_eq!((&added["origin"], &added["content"]), (&json!("identity_provider"), &json!(pem)));
+    assert!(added["expires_at"].as_str().unwrap().ends_with('Z'));
+    let status = async || fixture.get(&of_organization).await.body["status"].clone();
+    assert_eq!(status().await, "missing_entity_id");
+    let path = format!("{IAM}/saml/{id}");
+    fixture.send("PATCH", &path, json!({"entity_id": "https://idp.example.com"})).await;
+    assert_eq!(status().await, "missing_single_sign_on_url");
+    fixture.send("PATCH", &path, json!({"single_sign_on_url": "https://idp.example.com/in"})).await;
+    assert_eq!(status().await, "valid");
+    let certificate = format!("{IAM}/saml-certificates/{}", added["id"].as_str().unwrap());
+    assert_eq!(fixture.send("DELETE", &certificate, Value::Null).await.status, 204);
+    assert_eq!(status().await, "missing_certificate");
+    fixture.post(&certificates, json!({"type": "signing", "content": pem})).await;
+    assert_eq!(fixture.send("DELETE", &path, Value::Null).await.status, 204);
+    assert_eq!(fixture.get(&of_organization).await.status, 404);
+    assert_eq!(fixture.get(&certificates).await.status, 404);
+}
+
+/// Some certificate: that of a database.
+async fn rcgen_certificate(fixture: &Fixture) -> String {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let body = json!({"name": "d", "engine": "PostgreSQL-16", "node_type": "db-dev-s"});
+    let id = fixture.make("/rdb/v1/regions/fr-par/instances", body).await;
+    let file = fixture.get(&format!("/rdb/v1/regions/fr-par/instances/{id}/certificate")).await.body;
+    String::from_utf8(STANDARD.decode(file["content"].as_str().unwrap()).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn scim_tokens_are_told_once() {
+    let fixture = Fixture::new();
+    let of_organization = format!("{IAM}/organizations/{}/scim", fixture.organization.id);
+    assert_eq!(fixture.get(&of_organization).await.body["resource"], "organization_scim");
+    let scim = fixture.make(&of_organization, json!({})).await;
+    assert_eq!(fixture.make(&of_organization, json!({})).await, scim, "there is one");
+    let tokens = format!("{IAM}/scim/{scim}/tokens");
+    let made = fixture.post(&tokens, Value::Null).await.body;
+    assert!(made["bearer_token"].as_str().unwrap().len() > 64);
+    let listed = fixture.get(&format!("{tokens}?order_by=created_at_asc")).await.body;
+    assert_eq!((&listed["total_count"], &listed["scim_tokens"][0]), (&json!(1), &made["token"]));
+    let token = format!("{IAM}/scim-tokens/{}", made["token"]["id"].as_str().unwrap());
+    assert_eq!(fixture.send("DELETE", &token, Value::Null).await.status, 204);
+    assert_eq!(fixture.get(&tokens).await.body["total_count"], 0);
+    assert_eq!(fixture.send("DELETE", &format!("{IAM}/scim/{scim}"), Value::Null).await.status, 204);
+    let other = fixture.post(&format!("{IAM}/organizations/{scim}/scim"), json!({})).await;
+    assert_eq!((other.status, &other.body["resource"]), (404, &json!("organization")));
+}

@@ -7,6 +7,7 @@
 mod api_key;
 mod application;
 mod authorize;
+mod federation;
 mod group;
 mod permission_set;
 mod policy;
@@ -26,7 +27,7 @@ pub(super) fn product() -> Product {
     Product {
         name: "iam",
         title: "IAM",
-        resources: vec![
+        resources: [
             user::user(),
             application::application(),
             group::group(),
@@ -34,7 +35,10 @@ pub(super) fn product() -> Product {
             ssh_key::ssh_key(),
             policy::policy(),
             policy::rules(),
-        ],
+        ]
+        .into_iter()
+        .chain(federation::resources())
+        .collect(),
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn fields() -> [Field; 2] {
 fn mac_address(value: &Value) -> Result<(), String> {
     let parts: Vec<&str> = value.as_str().unwrap_or_default().split(':').collect();
     let is_byte = |part: &&str| part.len() == 2 && part.chars().all(|digit| digit.is_ascii_hexdigit());
-    if parts.len() == 6 && parts.iter().all(|part| is_byte(part)) {
+    if parts.len() == 6 && parts.iter().all(is_byte) {
         Ok(())
     } else {
         Err("must be a MAC address such as 02:00:00:12:34:56".into())

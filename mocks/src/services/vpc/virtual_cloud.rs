@@ -1,6 +1,6 @@
 //! VPC: a network of private networks in one region.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{READ, WRITE, acl};
 use crate::kernel::{Act, Answer, Record, Refusal, Resource, Transaction, computed, optional, rfc3339};
@@ -16,7 +16,7 @@ pub(super) fn vpc() -> Resource {
             optional("enable_routing").flag().input_only(),
             optional("enable_transitivity").flag().input_only().fixed(),
             computed("transitivity_enabled", |making| {
-                Ok(making.input.get("enable_transitivity").cloned().unwrap_or_else(|| json!(false)))
+                Ok(making.input.get("enable_transitivity").cloned().unwrap_or(Value::Bool(false)))
             }),
             computed("is_default", |_| Ok(json!(false))),
             computed("routing_enabled", |_| Ok(json!(true))),
