@@ -175,7 +175,8 @@ BAD: dict[str, tuple[Mapping[str, object], str]] = {
     "key like no other": (
         {"credentials": {"x": 1}},
         "credentials.x: is not a key of this stack, for example "
-        "credentials.applicationDescription or credentials.databaseDescription",
+        "credentials.applicationDescription or credentials.databaseDescription or credentials.databaseNote or "
+        "credentials.telemetryDescription",
     ),
 }
 
