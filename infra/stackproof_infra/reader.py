@@ -141,7 +141,7 @@ class Section:
         given = self._take(key)
         content: object = {} if given is None or given == UNREAD else _from_text(given)
         if not isinstance(content, dict):
-            self._refuse(key, given, "must hold names, each with a value", f"{key}.{name.example}")
+            self._refuse(key, given, "must hold names, each with a value", f"{self._path(key)}.{name.example}")
             return {}
         good: dict[str, str] = {}
         for word, item in cast("dict[str, object]", content).items():
@@ -160,8 +160,10 @@ class Section:
         unread = given == UNREAD
         value: object = {} if given is None or unread else _from_text(given)
         if not isinstance(value, dict):
-            self._refuse(key, given, "must hold keys of its own", f"pulumi config set --path {key}.KEY VALUE")
-            value = {}
+            example = f"pulumi config set --path {self._path(key)}.KEY VALUE"
+            self._refuse(key, given, "must hold keys of its own", example)
+            # What it should have held is not known, rather than missing.
+            value, unread = {}, True
         return Section(
             self._path(key),
             cast("dict[str, object]", value),

@@ -67,7 +67,8 @@ def texts(changes: Mapping[str, object]) -> dict[str, str]:
     named = {key if ":" in key else f"{PROJECT}:{key}": value for key, value in changes.items()}
     container = named.get(f"{PROJECT}:container")
     if isinstance(container, dict):
-        named[f"{PROJECT}:container"] = {"image": IMAGE, **cast("dict[str, object]", container)}
+        least = {"image": IMAGE, **cast("dict[str, object]", container)}
+        named[f"{PROJECT}:container"] = {key: value for key, value in least.items() if value is not None}
     return {
         key: value if isinstance(value, str) else json.dumps(value)
         for key, value in {**GIVEN, **named}.items()
