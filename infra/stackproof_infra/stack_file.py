@@ -87,23 +87,23 @@ def _text(path: Path, key: str, value: object) -> tuple[str, bool]:
         return UNREAD, True
     if isinstance(value, str):
         return value, False
-    found: list[bool] = []
+    if value is None:
+        return "", False
     try:
-        text = json.dumps(_without_secrets(value, found)) if value is not None else ""
+        readable = _without_secrets(value)
+        return json.dumps(readable), readable != value
     except (ValueError, RecursionError) as error:
         raise UnreadableError(path, f"has a value that contains itself: {key}", "write it out") from error
-    return text, bool(found)
 
 
-def _without_secrets(value: object, found: list[bool]) -> object:
-    """Returns the value with `UNREAD` for each encrypted part, of which each adds to `found`."""
+def _without_secrets(value: object) -> object:
+    """Returns the value with `UNREAD` for each encrypted part."""
     if _is_secure(value):
-        found.append(True)
         return UNREAD
     if isinstance(value, dict):
-        return {key: _without_secrets(item, found) for key, item in cast("dict[str, object]", value).items()}
+        return {key: _without_secrets(item) for key, item in cast("dict[str, object]", value).items()}
     if isinstance(value, list):
-        return [_without_secrets(item, found) for item in cast("list[object]", value)]
+        return [_without_secrets(item) for item in cast("list[object]", value)]
     return value
 
 

@@ -6,15 +6,20 @@ leaves; nothing is contacted and nothing is started.
 
 import json
 import runpy
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pulumi
+from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime import get_root_resource, rpc
 from pulumi.runtime.mocks import MockMonitor
-from pulumi.runtime.proto.resource_pb2 import RegisterResourceRequest, RegisterResourceResponse
+from pulumi.runtime.proto.resource_pb2 import (
+    RegisterResourceOutputsRequest,
+    RegisterResourceRequest,
+    RegisterResourceResponse,
+)
 from pulumi.runtime.settings import ROOT
 
 if TYPE_CHECKING:
@@ -85,7 +90,9 @@ class Made:
     asked: Mapping[str, object]
     """Its inputs, secrets still wrapped."""
     component: bool
-    protected: bool = False
+    parent: str
+    """Logical name of the component it belongs to; empty for what belongs to none."""
+    protected: bool
     """Whether Pulumi refuses to delete it."""
 
     def __getitem__(self, key: str) -> object:
@@ -120,7 +127,9 @@ class Recorder(pulumi.runtime.Mocks):
     def __init__(self, alerts: Sequence[tuple[str, str]] = ALERTS) -> None:
         """Starts with nothing made; `alerts` is what Cockpit offers, by product and rule."""
         self.made: list[Made] = []
-        self.protected: set[str] = set()
+        self.options: dict[str, RegisterResourceRequest] = {}
+        self.told: dict[str, frozenset[str]] = {}
+        """What each component told the engine to keep of it, by its logical name."""
         self._alerts = alerts
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, object]]:
@@ -131,7 +140,8 @@ class Recorder(pulumi.runtime.Mocks):
             name=args.name,
             asked=inputs,
             component=not args.custom,
-            protected=args.name in self.protected,
+            parent=self.options[args.name].parent.rpartition("::")[2] if self.options[args.name].parent else "",
+            protected=self.options[args.name].protect,
         )
         self.made.append(made)
         return made.id, {**inputs, **_computed(made)}
@@ -144,18 +154,22 @@ class Recorder(pulumi.runtime.Mocks):
 
 
 class Registrar(MockMonitor):
-    """Pulumi's own stand-in for the engine, which does not tell mocks what a resource's options are."""
+    """Pulumi's own stand-in for the engine, which does not tell mocks what a resource's options and outputs are."""
 
     def __init__(self, cloud: Recorder) -> None:
-        """Tells `cloud` which resources are protected."""
+        """Tells `cloud`."""
         super().__init__(cloud)
         self._cloud = cloud
 
-    def RegisterResource(self, request: RegisterResourceRequest) -> RegisterResourceResponse:  # noqa: N802 - gRPC's name
-        """Registers as Pulumi's does, with a look at the options."""
-        if request.protect:
-            self._cloud.protected.add(request.name)
+    def RegisterResource(self, request: RegisterResourceRequest) -> RegisterResourceResponse:  # noqa: N802 - gRPC's
+        """Registers as Pulumi's does, and tells of the options before."""
+        self._cloud.options[request.name] = request
         return super().RegisterResource(request)  # pyright: ignore[reportUnknownMemberType] - untyped in the SDK
+
+    def RegisterResourceOutputs(self, request: RegisterResourceOutputsRequest) -> Empty:  # noqa: N802 - gRPC's
+        """Registers as Pulumi's does, and tells what was."""
+        self._cloud.told[request.urn.rpartition("::")[2]] = frozenset(request.outputs)
+        return super().RegisterResourceOutputs(request)  # pyright: ignore[reportUnknownMemberType] - untyped too
 
 
 def _alert(product: str, rule: str) -> dict[str, object]:
@@ -201,8 +215,10 @@ class Graph:
     """Everything one run of the program made, and what it exported."""
 
     made: Sequence[Made]
-    exports: Mapping[str, object] = field(default_factory=dict[str, object])
-    secret_exports: frozenset[str] = frozenset()
+    told: Mapping[str, frozenset[str]]
+    """Which outputs each component registered, by its logical name."""
+    exports: Mapping[str, object]
+    secret_exports: frozenset[str]
 
     def resources(self) -> Iterator[Made]:
         """Yields what exists in the cloud, components left out."""
@@ -254,9 +270,14 @@ def lay_foundation(changes: Mapping[str, object] | None = None, *, stack: str = 
 
 
 def run(
-    path: Path, project: str, stack: str, values: Mapping[str, str], secret_keys: Sequence[str], cloud: Recorder
+    program: Path | Callable[[], object],
+    project: str,
+    stack: str,
+    values: Mapping[str, str],
+    secret_keys: Sequence[str],
+    cloud: Recorder,
 ) -> Graph:
-    """Runs a program with exactly this configuration."""
+    """Runs a program, or a part of one, with exactly this configuration."""
     # A process has one stack; without this the next run would be tagged as the last one too.
     ROOT.set(None)
     pulumi.runtime.set_mocks(cloud, project=project, stack=stack, preview=False, monitor=Registrar(cloud))
@@ -264,13 +285,16 @@ def run(
     exports: dict[str, object] = {}
     secrets: set[str] = set()
 
-    def program() -> pulumi.Output[None]:
-        runpy.run_path(str(path), run_name="__main__")
+    def whole() -> pulumi.Output[None]:
+        if isinstance(program, Path):
+            runpy.run_path(str(program), run_name="__main__")
+        else:
+            program()
         # Exports are outputs: they are read once everything they wait for is there.
         outputs = cast("Stack", get_root_resource()).outputs
         marks = {name: pulumi.Output.from_input(output.is_secret()) for name, output in outputs.items()}
         secret = pulumi.Output.all(**marks).apply(lambda all_: secrets.update(name for name in all_ if all_[name]))
         return pulumi.Output.all(secret, pulumi.Output.all(**outputs).apply(exports.update)).apply(lambda _: None)
 
-    pulumi.runtime.test(program)()  # pyright: ignore[reportUnknownMemberType] - untyped in the SDK
-    return Graph(made=cloud.made, exports=exports, secret_exports=frozenset(secrets))
+    pulumi.runtime.test(whole)()  # pyright: ignore[reportUnknownMemberType] - untyped in the SDK
+    return Graph(made=cloud.made, told=cloud.told, exports=exports, secret_exports=frozenset(secrets))

@@ -180,6 +180,16 @@ BAD: dict[str, tuple[Mapping[str, object], str]] = {
         {"identity": {"description": "a" * 201}},
         f'identity.description = "{"a" * 58}…: must be 1 to 200 printable characters, for example Assets of the shop.',
     ),
+    "a value as long as is shown": (
+        {"identity": {"keyExpiresAt": "t" * 58}},
+        f'identity.keyExpiresAt = "{"t" * 58}": must be a moment in RFC 3339 with its offset, '
+        "for example 2030-01-31T00:00:00Z",
+    ),
+    "a value longer than is shown": (
+        {"identity": {"keyExpiresAt": "t" * 59}},
+        f'identity.keyExpiresAt = "{"t" * 58}…: must be a moment in RFC 3339 with its offset, '
+        "for example 2030-01-31T00:00:00Z",
+    ),
     "moment without offset": (
         {"identity": {"keyExpiresAt": "2030-01-31T00:00:00"}},
         'identity.keyExpiresAt = "2030-01-31T00:00:00": must be a moment in RFC 3339 with its offset, '
@@ -428,8 +438,13 @@ def test_a_mistake_in_the_reader_is_not_taken_for_one_in_the_configuration() -> 
 def test_the_answer_counts_its_faults() -> None:
     with pytest.raises(InvalidConfiguration, match=r"^The configuration of stack test has 1 fault:\n  prefix = "):
         settings({"prefix": "A"})
-    with pytest.raises(InvalidConfiguration, match=r"^The configuration of stack test has 2 faults:\n  prefix = "):
+    with pytest.raises(InvalidConfiguration) as refused:
         settings({"prefix": "A", "network": {"cidr": "nowhere"}})
+    assert str(refused.value) == (
+        "The configuration of stack test has 2 faults:\n"
+        f'  prefix = "A": {PREFIXES}\n'
+        f'  network.cidr = "nowhere": {NETWORK}'
+    )
 
 
 def test_a_bad_configuration_is_refused_before_anything_is_made() -> None:
@@ -615,6 +630,7 @@ def test_a_share_of_the_largest_and_smallest_good_values_is_taken() -> None:
     )
     assert taken.operators == (ID,)
     assert taken.network.cidr == "172.31.255.248/29"
+    assert settings({"network": {"cidr": "192.168.240.0/20"}}).network.cidr == "192.168.240.0/20"
     assert taken.database.volume_gb == 10_000
     assert taken.storage.readers == ()
     assert taken.container.environment == {"A" * 100: "x" * 1000, "EMPTY": ""}

@@ -6,11 +6,12 @@ from typing import cast
 
 import pytest
 
-from stackproof_infra.components.container import ContainerArgs
+from stackproof_infra.components.container import ContainerArgs, Schedule
 from stackproof_infra.environment import NAMES
 from stackproof_infra.place import Place
 from tests.cloud import CERTIFICATE, IMAGE, PASSWORD, SECRET_KEY, TOKEN, Graph, Made, deploy
 
+SCHEDULE = Schedule(cron="0 3 * * *", path="/", description="d")
 ARGS = ContainerArgs(
     place=Place(prefix="acme-shop", stack="test", project_id="p", region="fr-par"),
     private_network_id="n",

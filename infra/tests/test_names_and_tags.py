@@ -1,12 +1,14 @@
 """Names and tags: the same for every run, different for every stack, on everything that takes them."""
 
 from importlib import import_module
-from pathlib import Path
 from typing import cast
 
 import pulumi
 import pytest
+from pulumiverse_scaleway import network
+from pulumiverse_scaleway import object as storage
 
+from stackproof_infra.tags import tag_everything
 from tests.cloud import PROJECT, WHOLE, Graph, Made, Recorder, deploy, run
 
 # What the provider's schema gives no tags, and how it is found again without them.
@@ -49,22 +51,28 @@ def test_tags_are_the_stack_and_the_urn(whole: Graph) -> None:
     tagged = [made for made in whole.resources() if takes_tags(made)]
     assert len(tagged) == 19
     for made in tagged:
-        component = max((name for name in components if made.name.startswith(f"{name}-")), key=len)
-        urn = f"urn:pulumi:test::{PROJECT}::{components[component]}+{made.type}::{made.name}"
+        urn = f"urn:pulumi:test::{PROJECT}::{components[made.parent]}+{made.type}::{made.name}"
         assert list(made.tags())[:2] == ["stack:test", urn]
 
 
-def test_a_resource_without_a_component_is_tagged_with_a_urn_without_one(tmp_path: Path) -> None:
-    program = tmp_path / "__main__.py"
-    program.write_text(
-        "from pulumiverse_scaleway import network\n"
-        "from stackproof_infra.tags import tag_everything\n"
-        "tag_everything()\n"
-        "network.Vpc('lonely', tags=['team:shop'])\n"
-    )
+def test_a_resource_without_a_component_is_tagged_with_a_urn_without_one() -> None:
+    def program() -> None:
+        tag_everything()
+        network.Vpc("lonely", tags=["team:shop"])
+
     (vpc,) = run(program, PROJECT, "test", {}, (), Recorder()).resources()
     urn = f"urn:pulumi:test::{PROJECT}::scaleway:network/vpc:Vpc::lonely"
     assert list(vpc.tags()) == ["stack:test", urn, "team:shop"]
+
+
+def test_a_bucket_keeps_its_own_tags() -> None:
+    def program() -> None:
+        tag_everything()
+        storage.Bucket("lonely", name="lonely", region="nl-ams", tags={"team": "shop"})
+
+    (bucket,) = run(program, PROJECT, "test", {}, (), Recorder()).resources()
+    urn = f"pulumi:test::{PROJECT}::scaleway:object/bucket:Bucket::lonely"
+    assert bucket["tags"] == {"stack": "test", "urn": urn, "team": "shop"}
 
 
 def test_tags_keep_to_what_object_storage_allows(whole: Graph) -> None:

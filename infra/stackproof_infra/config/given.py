@@ -18,7 +18,6 @@ class InvalidConfiguration(pulumi.RunError):
 
     def __init__(self, stack: str, faults: tuple[Fault, ...]) -> None:
         """Keeps the faults, and says them as one text."""
-        self.stack = stack
         self.faults = faults
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         lines = "".join(f"\n  {fault}" for fault in faults)
