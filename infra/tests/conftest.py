@@ -1,10 +1,22 @@
-"""One run of the program with the least configuration, shared by every test that only asks about its graph."""
+"""Runs of the programs that are shared by every test that only asks about their graphs."""
 
 import pytest
 
-from tests.cloud import Graph, deploy
+from tests.cloud import WHOLE, Graph, deploy, lay_foundation
 
 
 @pytest.fixture(scope="session")
 def graph() -> Graph:
+    """The stack with the least configuration."""
     return deploy()
+
+
+@pytest.fixture(scope="session")
+def whole() -> Graph:
+    """The stack with everything that can be configured into it."""
+    return deploy(WHOLE)
+
+
+@pytest.fixture(scope="session")
+def foundation() -> Graph:
+    return lay_foundation()

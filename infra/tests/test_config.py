@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from stackproof_infra.config import Given, InvalidConfiguration, Settings, read
+from stackproof_infra.config.given import Reading
 from tests.cloud import PASSWORD, PROJECT, PROJECT_ID, SECRET_KEYS, STACK, Recorder, deploy, texts
 
 
@@ -41,6 +42,32 @@ PASSWORDS = (
     'for example "$(openssl rand -base64 24)-aA1"'
 )
 PREFIXES = "must be 3 to 20 lower-case letters, digits and inner hyphens, starting with a letter, for example acme-shop"
+
+IMAGES = (
+    "must be an image of Scaleway's registry by its digest, as `stackproof image push` writes it, for example "
+    f"rg.fr-par.scw.cloud/acme-shop-dev-registry/shop@sha256:{'0123456789abcdef' * 4}"
+)
+DOMAINS = "must be a host name of the team's, in lower case, with a dot, for example shop.example.com"
+SCHEDULES = (
+    "must be five fields of numbers, ranges, lists and steps, as cron has them: minute, hour, day, month and day of "
+    "the week from Sunday, 0, for example 0 3 * * *"
+)
+ALL_SIX = {
+    "effective_cache_size": 1300,
+    "maintenance_work_mem": 150,
+    "max_connections": 100,
+    "max_parallel_workers": 0,
+    "max_parallel_workers_per_gather": 0,
+    "work_mem": 4,
+}
+
+
+def variable(name: str) -> str:
+    return (
+        f"container.environment.{name}: is a name that must be up to 100 capitals, digits and underscores, and none "
+        "that Scaleway (PORT, SCW_…) or the stack sets, for example LOG_LEVEL"
+    )
+
 
 BAD: dict[str, tuple[Mapping[str, object], str]] = {
     "no prefix": ({"prefix": None}, f"prefix: is required and {PREFIXES}"),
@@ -153,6 +180,16 @@ BAD: dict[str, tuple[Mapping[str, object], str]] = {
         {"identity": {"description": "a" * 201}},
         f'identity.description = "{"a" * 58}…: must be 1 to 200 printable characters, for example Assets of the shop.',
     ),
+    "a value as long as is shown": (
+        {"identity": {"keyExpiresAt": "t" * 58}},
+        f'identity.keyExpiresAt = "{"t" * 58}": must be a moment in RFC 3339 with its offset, '
+        "for example 2030-01-31T00:00:00Z",
+    ),
+    "a value longer than is shown": (
+        {"identity": {"keyExpiresAt": "t" * 59}},
+        f'identity.keyExpiresAt = "{"t" * 58}…: must be a moment in RFC 3339 with its offset, '
+        "for example 2030-01-31T00:00:00Z",
+    ),
     "moment without offset": (
         {"identity": {"keyExpiresAt": "2030-01-31T00:00:00"}},
         'identity.keyExpiresAt = "2030-01-31T00:00:00": must be a moment in RFC 3339 with its offset, '
@@ -163,9 +200,198 @@ BAD: dict[str, tuple[Mapping[str, object], str]] = {
         'identity.keyExpiresAt = "next year": must be a moment in RFC 3339 with its offset, '
         "for example 2030-01-31T00:00:00Z",
     ),
+    "operator by e-mail": (
+        {"operators": ["smithers@example.com"]},
+        f'operators[0] = "smithers@example.com": must be an id of Scaleway\'s, for example {ID}',
+    ),
+    "unknown volume": (
+        {"database": {"volumeType": "lssd"}},
+        'database.volumeType = "lssd": must be one of sbs_5k, sbs_15k, for example sbs_5k',
+    ),
+    "backups too seldom": (
+        {"database": {"backupFrequencyHours": 48}},
+        "database.backupFrequencyHours = 48: must be a whole number from 1 to 24, for example 24",
+    ),
+    "settings in a list": (
+        {"database": {"settings": ["work_mem"]}},
+        'database.settings = ["work_mem"]: must hold names, each with a value, for example database.settings.work_mem',
+    ),
+    "setting that is none": (
+        {"database": {"settings": {**ALL_SIX, "Work Mem": 8}}},
+        "database.settings.Work Mem: is a name that must be one of PostgreSQL's, for example work_mem",
+    ),
+    "setting that holds settings": (
+        {"database": {"settings": {**ALL_SIX, "work_mem": {"value": 4}}}},
+        'database.settings.work_mem = {"value": 4}: must be 1 to 200 printable characters, for example 4',
+    ),
+    "setting without a value": (
+        {"database": {"settings": {**ALL_SIX, "timezone": ""}}},
+        'database.settings.timezone = "": must be 1 to 200 printable characters, for example 4',
+    ),
+    "settings that Scaleway would set back": (
+        {"database": {"settings": {"work_mem": 8, "max_connections": 200}}},
+        'database.settings = {"work_mem": 8, "max_connections": 200}: must set effective_cache_size, '
+        "maintenance_work_mem, max_parallel_workers, max_parallel_workers_per_gather too, as Scaleway does by node "
+        "type and would set back at every preview, for example effective_cache_size: 1300, maintenance_work_mem: 150, "
+        "max_connections: 100, max_parallel_workers: 0, max_parallel_workers_per_gather: 0, work_mem: 4, which a "
+        "db-dev-s has",
+    ),
+    "setting of a newer engine": (
+        {"database": {"settings": {**ALL_SIX, "log_min_duration_statement": 500, "log_lock_waits": True}}},
+        'database.settings = {"effective_cache_size": 1300, "maintenance_work_mem": 150,…: must not set '
+        "log_lock_waits, log_min_duration_statement, which PostgreSQL-15 does not let customers set, "
+        "for example database.engine PostgreSQL-16",
+    ),
+    "serverless database without processors": (
+        {"serverlessDatabase": {"maxCpu": 0}},
+        "serverlessDatabase.maxCpu = 0: must be a whole number from 1 to 15, for example 2",
+    ),
+    "serverless database always too large": (
+        {"serverlessDatabase": {"minCpu": 16}},
+        "serverlessDatabase.minCpu = 16: must be a whole number from 0 to 15, for example 0",
+    ),
+    "serverless database larger than its largest": (
+        {"serverlessDatabase": {"minCpu": 3}},
+        "serverlessDatabase.minCpu = 3: must not be above serverlessDatabase.maxCpu, which is 2, for example 0",
+    ),
+    "key renewed too seldom": (
+        {"encryption": {"rotationDays": 366}},
+        "encryption.rotationDays = 366: must be a whole number from 1 to 365, for example 90",
+    ),
+    "key protected in words": (
+        {"encryption": {"protected": "certainly"}},
+        'encryption.protected = "certainly": must be true or false, for example true',
+    ),
+    "no image": ({"container": {"image": None}}, f"container.image: is required and {IMAGES}"),
+    "no container": ({"stackproof-infra:container": None}, f"container.image: is required and {IMAGES}"),
+    "image by tag": (
+        {"container": {"image": "rg.fr-par.scw.cloud/acme/shop:latest"}},
+        f'container.image = "rg.fr-par.scw.cloud/acme/shop:latest": {IMAGES}',
+    ),
+    "image of another registry": (
+        {"container": {"image": f"ghcr.io/acme/shop@sha256:{'a' * 64}"}},
+        f'container.image = "ghcr.io/acme/shop@sha256:{"a" * 33}…: {IMAGES}',
+    ),
+    "image by half a digest": (
+        {"container": {"image": f"rg.fr-par.scw.cloud/acme/shop@sha256:{'a' * 63}"}},
+        f'container.image = "rg.fr-par.scw.cloud/acme/shop@sha256:{"a" * 21}…: {IMAGES}',
+    ),
+    "image without a namespace": (
+        {"container": {"image": f"rg.fr-par.scw.cloud/shop@sha256:{'a' * 64}"}},
+        f'container.image = "rg.fr-par.scw.cloud/shop@sha256:{"a" * 26}…: {IMAGES}',
+    ),
+    "port of the product's own": (
+        {"container": {"port": 9090}},
+        "container.port = 9090: must be a whole number from 1 to 65535, and none of 8008, 8012, 8013, 8022, 9090, "
+        "9091, for example 8080",
+    ),
+    "scale above its largest": (
+        {"container": {"minScale": 6}},
+        "container.minScale = 6: must not be above container.maxScale, which is 5, for example 0",
+    ),
+    "scale of none": (
+        {"container": {"maxScale": 0}},
+        "container.maxScale = 0: must be a whole number from 1 to 50, for example 5",
+    ),
+    "memory below the least": (
+        {"container": {"memoryMb": 127}},
+        "container.memoryMb = 127: must be a whole number from 128 to 12228, for example 512",
+    ),
+    "processor above the most": (
+        {"container": {"cpuMillis": 6001}},
+        "container.cpuMillis = 6001: must be a whole number from 70 to 6000, for example 250",
+    ),
+    "too little memory for the processor": (
+        {"container": {"memoryMb": 1999, "cpuMillis": 2000}},
+        "container.memoryMb = 1999: must be from 2000 to 8000, one to four times container.cpuMillis, which is 2000, "
+        "for example 4000",
+    ),
+    "too much memory for the processor": (
+        {"container": {"memoryMb": 281, "cpuMillis": 70}},
+        "container.memoryMb = 281: must be from 128 to 280, one to four times container.cpuMillis, which is 70, "
+        "for example 256",
+    ),
+    "too much processor for the memory there is": (
+        {"container": {"cpuMillis": 6000}},
+        "container.memoryMb: must be from 6000 to 12228, one to four times container.cpuMillis, which is 6000, "
+        "for example 12000",
+    ),
+    "concurrency above the most": (
+        {"container": {"concurrency": 81}},
+        "container.concurrency = 81: must be a whole number from 1 to 80, for example 50",
+    ),
+    "timeout too short": (
+        {"container": {"timeoutSeconds": 9}},
+        "container.timeoutSeconds = 9: must be a whole number from 10 to 3600, for example 300",
+    ),
+    "health without a slash": (
+        {"container": {"healthPath": "health"}},
+        'container.healthPath = "health": must be a path of at most 200 letters, digits and `/ . _ ~ -`, from its /, '
+        "for example /health",
+    ),
+    "domain as an address": (
+        {"container": {"domain": "https://shop.example.com"}},
+        f'container.domain = "https://shop.example.com": {DOMAINS}',
+    ),
+    "domain of Scaleway's": (
+        {"container": {"domain": "shop.functions.fnc.fr-par.scw.cloud"}},
+        f'container.domain = "shop.functions.fnc.fr-par.scw.cloud": {DOMAINS}',
+    ),
+    "domain of one word": ({"container": {"domain": "shop"}}, f'container.domain = "shop": {DOMAINS}'),
+    "domain too long": (
+        {"container": {"domain": f"{'a' * 63}." * 4 + "com"}},
+        f'container.domain = "{"a" * 58}…: {DOMAINS}',
+    ),
+    "cron without a schedule": (
+        {"container": {"cron": {"path": "/tidy"}}},
+        f"container.cron.schedule: is required and {SCHEDULES}",
+    ),
+    "cron is a text": (
+        {"container": {"cron": "daily"}},
+        'container.cron = "daily": must hold keys of its own, '
+        "for example pulumi config set --path container.cron.KEY VALUE",
+    ),
+    "cron path without a slash": (
+        {"container": {"cron": {"schedule": "0 3 * * *", "path": "tidy"}}},
+        'container.cron.path = "tidy": must be a path of at most 200 letters, digits and `/ . _ ~ -`, from its /, '
+        "for example /health",
+    ),
+    "variable of the stack's": ({"container": {"environment": {"DATABASE_HOST": "x"}}}, variable("DATABASE_HOST")),
+    "variable of the stack's secrets": ({"container": {"environment": {"SECRET_KEY": "x"}}}, variable("SECRET_KEY")),
+    "variable of Scaleway's": ({"container": {"environment": {"SCW_PUBLIC_KEY": "x"}}}, variable("SCW_PUBLIC_KEY")),
+    "variable that says the port": ({"container": {"environment": {"PORT": "80"}}}, variable("PORT")),
+    "variable in lower case": ({"container": {"environment": {"level": "x"}}}, variable("level")),
+    "variable too long": (
+        {"container": {"environment": {"TEXT": "x" * 1001}}},
+        f'container.environment.TEXT = "{"x" * 58}…: must be at most 1000 characters, for example info',
+    ),
+    "private in words": (
+        {"container": {"private": "no"}},
+        'container.private = "no": must be true or false, for example false',
+    ),
+    "telemetry forgotten too soon": (
+        {"observability": {"retentionDays": 29}},
+        "observability.retentionDays = 29: must be a whole number from 30 to 365, for example 30",
+    ),
+    "contact without a domain": (
+        {"observability": {"contacts": ["on-call@example.com", "smithers"]}},
+        'observability.contacts[1] = "smithers": must be an e-mail address, for example on-call@example.com',
+    ),
+    "alerts of a product the stack does not have": (
+        {"observability": {"alerts": ["MySQL"]}},
+        'observability.alerts[0] = "MySQL": must be one of PostgreSQL, SQL Databases, Cockpit, for example PostgreSQL',
+    ),
+    "misspelt key of cron": (
+        {"container": {"cron": {"schedule": "0 3 * * *", "pathe": "/"}}},
+        "container.cron.pathe: is not a key of this stack, for example container.cron.path",
+    ),
     "section is a text": (
         {"database": "big"},
         'database = "big": must hold keys of its own, for example pulumi config set --path database.KEY VALUE',
+    ),
+    "container is a text": (
+        {"stackproof-infra:container": "big"},
+        'container = "big": must hold keys of its own, for example pulumi config set --path container.KEY VALUE',
     ),
     "misspelt section": ({"databse": {}}, "databse: is not a key of this stack, for example database"),
     "misspelt key": (
@@ -175,7 +401,8 @@ BAD: dict[str, tuple[Mapping[str, object], str]] = {
     "key like no other": (
         {"credentials": {"x": 1}},
         "credentials.x: is not a key of this stack, for example "
-        "credentials.applicationDescription or credentials.databaseDescription",
+        "credentials.applicationDescription or credentials.databaseDescription or credentials.databaseNote or "
+        "credentials.telemetryDescription",
     ),
 }
 
@@ -202,11 +429,22 @@ def test_all_faults_of_a_configuration_come_in_one_answer() -> None:
     ]
 
 
+def test_a_mistake_in_the_reader_is_not_taken_for_one_in_the_configuration() -> None:
+    given = Given(project=PROJECT, stack="Bad", values={}, secret_keys=frozenset(), environment={})
+    with pytest.raises(ZeroDivisionError), Reading(given):
+        raise ZeroDivisionError
+
+
 def test_the_answer_counts_its_faults() -> None:
     with pytest.raises(InvalidConfiguration, match=r"^The configuration of stack test has 1 fault:\n  prefix = "):
         settings({"prefix": "A"})
-    with pytest.raises(InvalidConfiguration, match=r"^The configuration of stack test has 2 faults:\n  prefix = "):
+    with pytest.raises(InvalidConfiguration) as refused:
         settings({"prefix": "A", "network": {"cidr": "nowhere"}})
+    assert str(refused.value) == (
+        "The configuration of stack test has 2 faults:\n"
+        f'  prefix = "A": {PREFIXES}\n'
+        f'  network.cidr = "nowhere": {NETWORK}'
+    )
 
 
 def test_a_bad_configuration_is_refused_before_anything_is_made() -> None:
@@ -261,16 +499,163 @@ def test_settings_of_other_programs_are_left_alone() -> None:
     assert settings({"other:colour": "red"}).place.prefix == "acme-shop"
 
 
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "",
+        "0 3 * *",
+        "0 3 * * * *",
+        "@daily",
+        "0  3 * * *",
+        "60 * * * *",
+        "* 24 * * *",
+        "* * 0 * *",
+        "* * 32 * *",
+        "* * * 13 *",
+        "* * * * 7",
+        "*/0 * * * *",
+        "*/60 * * * *",
+        "*/ * * * *",
+        "5- * * * *",
+        "-5 * * * *",
+        "5-3 * * * *",
+        "5-3-7 * * * *",
+        "5,,7 * * * *",
+        "٣ * * * *",
+        "123 * * * *",
+        "* * * jan *",
+    ],
+)
+def test_what_is_no_schedule_is_refused(schedule: str) -> None:
+    (fault,) = faults({"container": {"cron": {"schedule": schedule}}})
+    assert fault.endswith(SCHEDULES)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "* * * * *",
+        "0 3 * * *",
+        "59 23 31 12 6",
+        "0 0 1 1 0",
+        "*/5 0-6,12 */2 1-12/3 1-5",
+        "5-5 * * * *",
+        "*/59 * * * *",
+    ],
+)
+def test_a_schedule_is_taken(schedule: str) -> None:
+    cron = settings({"container": {"cron": {"schedule": schedule}}}).container.cron
+    assert cron is not None
+    assert cron.schedule == schedule
+
+
+def test_values_that_must_agree_are_not_compared_while_one_is_refused() -> None:
+    assert len(faults({"container": {"minScale": 51}})) == 1
+    assert len(faults({"container": {"maxScale": 51, "minScale": 9}})) == 1
+    assert len(faults({"container": {"memoryMb": 1, "cpuMillis": 6000}})) == 1
+    assert len(faults({"database": {"settings": {**ALL_SIX, "log_lock_waits": True}, "engine": "PostgreSQL-9"}})) == 1
+
+
+def test_settings_of_a_newer_engine_are_taken_there() -> None:
+    slow = {**ALL_SIX, "log_min_duration_statement": 500, "log_lock_waits": True, "random_page_cost": 1.1}
+    for engine in ("PostgreSQL-16", "PostgreSQL-17"):
+        taken = settings({"database": {"engine": engine, "settings": slow}}).database.settings
+        assert taken["log_min_duration_statement"] == "500"
+        assert (taken["log_lock_waits"], taken["random_page_cost"], taken["work_mem"]) == ("true", "1.1", "4")
+
+
+def test_no_fault_shows_a_value_beside_an_encrypted_one() -> None:
+    encrypted = (*SECRET_KEYS, f"{PROJECT}:container", f"{PROJECT}:deployers", f"{PROJECT}:operatorsProjectId")
+    given = Given(
+        project=PROJECT,
+        stack=STACK,
+        values=texts(
+            {
+                "container": {
+                    "image": "hunter2",
+                    "port": "hunter2",
+                    "private": "hunter2",
+                    "environment": {"A": ["hunter2"]},
+                    "cron": {"schedule": "hunter2"},
+                },
+                "deployers": ["hunter2"],
+                "operatorsProjectId": "hunter2",
+            }
+        ),
+        secret_keys=frozenset(encrypted),
+        environment={},
+    )
+    with pytest.raises(InvalidConfiguration) as refused:
+        read(given)
+    assert len(refused.value.faults) == 7
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_value_without_end_is_no_number() -> None:
+    (fault,) = faults({"container": {"port": "[" * 100_000}})
+    assert fault.startswith('container.port = "[[[')
+
+
 def test_a_share_of_the_largest_and_smallest_good_values_is_taken() -> None:
     taken = settings(
         {
             "prefix": "a-1",
+            "operators": [ID],
             "network": {"cidr": "172.31.255.248/29"},
-            "database": {"volumeGb": 10_000, "backupRetentionDays": 365, "nodeType": "db-gp-xl"},
+            "database": {
+                "volumeGb": 10_000,
+                "backupRetentionDays": 365,
+                "backupFrequencyHours": 1,
+                "nodeType": "db-gp-xl",
+                "volumeType": "sbs_15k",
+            },
+            "serverlessDatabase": {"minCpu": 15, "maxCpu": 15},
             "storage": {"noncurrentExpirationDays": 1, "readers": []},
+            "encryption": {"rotationDays": 1},
+            "container": {
+                "port": 65_535,
+                "minScale": 50,
+                "maxScale": 50,
+                "memoryMb": 12_228,
+                "cpuMillis": 6000,
+                "concurrency": 1,
+                "timeoutSeconds": 3600,
+                "healthPath": "/" + "a" * 199,
+                "domain": f"{'a' * 63}.example.com",
+                "environment": {"A" * 100: "x" * 1000, "EMPTY": ""},
+            },
+            "observability": {"retentionDays": 365, "contacts": ["o'neil+shop@example.com"], "alerts": []},
             "identity": {"description": "a" * 200, "keyExpiresAt": "2030-01-31T00:00:00+01:00"},
         }
     )
+    assert taken.operators == (ID,)
     assert taken.network.cidr == "172.31.255.248/29"
+    assert settings({"network": {"cidr": "192.168.240.0/20"}}).network.cidr == "192.168.240.0/20"
     assert taken.database.volume_gb == 10_000
     assert taken.storage.readers == ()
+    assert taken.container.environment == {"A" * 100: "x" * 1000, "EMPTY": ""}
+    assert taken.observability.contacts == ("o'neil+shop@example.com",)
+
+
+def test_what_a_configuration_does_not_say_has_its_default() -> None:
+    least = settings({})
+    assert (least.operators, least.operators_place) == ((), None)
+    assert (least.network.cidr, least.network.vpc_tags, least.network.private_network_tags) == ("10.0.0.0/22", (), ())
+    database = least.database
+    assert (database.engine, database.node_type, database.volume_type) == ("PostgreSQL-15", "db-dev-s", "sbs_5k")
+    assert (database.volume_gb, database.high_availability, database.settings) == (10, True, {})
+    assert (database.backup_frequency_hours, database.backup_retention_days) == (24, 7)
+    assert (database.name, database.user, database.permission) == ("app", "app", "readwrite")
+    assert (least.serverless_database.min_cpu, least.serverless_database.max_cpu) == (0, 2)
+    assert (least.storage.noncurrent_expiration_days, least.storage.force_destroy) == (30, False)
+    assert (least.encryption.rotation_days, least.encryption.protected) == (90, True)
+    assert least.encryption.description == "Encrypts what the application keeps secret."
+    container = least.container
+    assert (container.port, container.min_scale, container.max_scale) == (8080, 0, 5)
+    assert (container.memory_mb, container.cpu_millis, container.concurrency) == (512, 250, 50)
+    assert (container.timeout_seconds, container.health_path) == (300, "/health")
+    assert (container.domain, container.cron, container.private) == (None, None, False)
+    assert (container.environment, container.secret_environment) == ({}, {})
+    assert (least.observability.retention_days, least.observability.contacts) == (30, ())
+    assert least.observability.alerts == ("PostgreSQL", "SQL Databases", "Cockpit")
+    assert (least.identity.key_expires_at, least.credentials.database_note) == (None, None)

@@ -15,9 +15,12 @@ ARGS = DatabaseArgs(
     private_network_id="n",
     engine="PostgreSQL-15",
     node_type="db-dev-s",
+    volume_type="sbs_5k",
     volume_gb=10,
     high_availability=True,
+    backup_frequency_hours=24,
     backup_retention_days=7,
+    settings={},
     database="app",
     user="app",
     permission="readwrite",
@@ -36,6 +39,17 @@ def test_it_is_backed_up_daily_to_another_region_and_the_backups_are_kept(graph:
     assert instance["backupScheduleFrequency"] == 24
     assert instance["backupScheduleRetention"] == 7
     assert instance["backupSameRegion"] is False
+
+
+@pytest.mark.parametrize("hours", [0, 25])
+def test_a_component_refuses_backups_that_would_be_too_old(hours: int) -> None:
+    with pytest.raises(ValueError, match=f"backup_frequency_hours must be 1 to 24, not {hours}"):
+        replace(ARGS, backup_frequency_hours=hours)
+
+
+@pytest.mark.parametrize("hours", [1, 24])
+def test_a_component_takes_the_shortest_and_the_longest_time_between_backups(hours: int) -> None:
+    assert replace(ARGS, backup_frequency_hours=hours).backup_frequency_hours == hours
 
 
 @pytest.mark.parametrize("days", [0, 366])
@@ -58,6 +72,33 @@ def test_high_availability_is_as_configured(wanted: bool) -> None:
 def test_its_disk_is_block_storage_of_the_configured_size() -> None:
     instance = deploy({"database": {"volumeGb": 25}}).the("databases/instance:Instance")
     assert (instance["volumeType"], instance["volumeSizeInGb"]) == ("sbs_5k", 25)
+
+
+def test_its_disk_is_as_fast_as_configured() -> None:
+    changed = deploy({"database": {"volumeType": "sbs_15k"}})
+    assert changed.the("databases/instance:Instance")["volumeType"] == "sbs_15k"
+
+
+def test_backups_are_as_frequent_as_configured() -> None:
+    changed = deploy({"database": {"backupFrequencyHours": 6}})
+    assert changed.the("databases/instance:Instance")["backupScheduleFrequency"] == 6
+
+
+def test_it_keeps_its_node_types_settings_unless_configured(graph: Graph) -> None:
+    assert "settings" not in graph.the("databases/instance:Instance").asked
+
+
+def test_its_settings_are_as_configured() -> None:
+    settings = {
+        "effective_cache_size": 1300,
+        "maintenance_work_mem": 150,
+        "max_connections": 200,
+        "max_parallel_workers": 0,
+        "max_parallel_workers_per_gather": 0,
+        "work_mem": 4,
+    }
+    changed = deploy({"database": {"settings": settings}})
+    assert changed.the("databases/instance:Instance")["settings"] == {name: str(settings[name]) for name in settings}
 
 
 def test_its_engine_and_node_are_as_configured() -> None:
@@ -89,11 +130,32 @@ def test_database_user_and_permission_are_the_instances(graph: Graph) -> None:
         assert graph.the(part)["instanceId"] == instance.id
 
 
-def test_the_endpoint_is_empty_while_the_instance_has_none() -> None:
-    class Previewing(Recorder):
-        """Knows of a resource what the program asked for and nothing else, as a preview does."""
+def test_who_knows_the_user_knows_it_has_its_permission() -> None:
+    """The name that is handed on comes from the permission: nobody signs in before there is one."""
+
+    class Renaming(Recorder):
+        """Answers for the permission with another user than was asked for, so that its answer can be told apart."""
 
         def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, object]]:
-            return f"id-of-{args.name}", cast("dict[str, object]", args.inputs)
+            id_, made = super().new_resource(args)
+            return id_, {**made, "userName": "permitted"} if args.name == "database-privilege" else made
 
-    assert deploy(recorder=Previewing()).exports["database_endpoint"] == ""
+    graph = deploy(recorder=Renaming())
+    assert graph.exports["database_user"] == "permitted"
+    variables = cast("dict[str, str]", graph.the("containers/container:Container")["environmentVariables"])
+    assert variables["DATABASE_USER"] == "permitted"
+
+
+@pytest.mark.parametrize("private", [None, {"pnId": "id-of-network-private"}])
+def test_the_endpoint_is_empty_while_the_instance_has_none(private: dict[str, str] | None) -> None:
+    class Waiting(Recorder):
+        """Knows of the instance no endpoint yet, as a preview does not, or none at all."""
+
+        def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, object]]:
+            id_, made = super().new_resource(args)
+            return id_, {**made, "privateNetwork": private} if args.name == "database-instance" else made
+
+    graph = deploy(recorder=Waiting())
+    assert graph.exports["database_endpoint"] == ""
+    variables = cast("dict[str, str]", graph.the("containers/container:Container")["environmentVariables"])
+    assert (variables["DATABASE_HOST"], variables["DATABASE_PORT"]) == ("", "")

@@ -4,6 +4,7 @@ Seed: FR-002 managed database with backups, FR-007 private networks, FR-011 encr
 Deliberately not here: where passwords are kept (`secrets.py`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -23,9 +24,13 @@ class DatabaseArgs:
     private_network_id: pulumi.Input[str]
     engine: str
     node_type: str
+    volume_type: str
     volume_gb: int
     high_availability: bool
+    backup_frequency_hours: int
     backup_retention_days: int
+    settings: Mapping[str, str]
+    """PostgreSQL's own settings; with none the instance keeps those of its node type."""
     database: str
     user: str
     permission: str
@@ -33,7 +38,9 @@ class DatabaseArgs:
     administrator_password: pulumi.Input[str]
 
     def __post_init__(self) -> None:
-        """Refuses a database whose backups would not be kept."""
+        """Refuses a database whose backups would be too old or not be kept."""
+        if not 1 <= self.backup_frequency_hours <= 24:
+            raise ValueError(f"backup_frequency_hours must be 1 to 24, not {self.backup_frequency_hours}")
         if not 1 <= self.backup_retention_days <= 365:
             raise ValueError(f"backup_retention_days must be 1 to 365, not {self.backup_retention_days}")
 
@@ -44,8 +51,14 @@ class Database(pulumi.ComponentResource):
     instance_id: pulumi.Output[str]
     database: pulumi.Output[str]
     user: pulumi.Output[str]
+    """Known once it has its permission: whoever waits for the name can sign in and work."""
+    host: pulumi.Output[str]
+    """Address within the private network, such as `10.0.0.2`; empty until the instance has one."""
+    port: pulumi.Output[str]
     endpoint: pulumi.Output[str]
-    """Address and port within the private network, such as `10.0.0.2:5432`; empty until the instance has them."""
+    """Both, such as `10.0.0.2:5432`; empty likewise."""
+    certificate: pulumi.Output[str]
+    """What the instance's own certificate is checked with, in PEM."""
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Creates the instance in the private network, then its database, user and the user's permission."""
@@ -59,17 +72,18 @@ class Database(pulumi.ComponentResource):
             engine=args.engine,
             node_type=args.node_type,
             # Block storage outlives the node, grows online, and is the one kind that every node type takes.
-            volume_type="sbs_5k",
+            volume_type=args.volume_type,
             volume_size_in_gb=args.volume_gb,
             is_ha_cluster=args.high_availability,
             user_name=ADMINISTRATOR,
             password=pulumi.Output.secret(args.administrator_password),
             encryption_at_rest=True,
             disable_backup=False,
-            backup_schedule_frequency=24,
+            backup_schedule_frequency=args.backup_frequency_hours,
             backup_schedule_retention=args.backup_retention_days,
             # Backups rest in another region, so that they survive the loss of this one.
             backup_same_region=False,
+            settings=dict(args.settings) or None,
             # A private endpoint, and by naming it no public one: an instance without any gets a public load balancer.
             private_network=databases.InstancePrivateNetworkArgs(pn_id=args.private_network_id, enable_ipam=True),
             opts=own,
@@ -90,7 +104,7 @@ class Database(pulumi.ComponentResource):
             is_admin=False,
             opts=own,
         )
-        databases.Privilege(
+        privilege = databases.Privilege(
             f"{name}-privilege",
             instance_id=instance.id,
             region=args.place.region,
@@ -101,17 +115,23 @@ class Database(pulumi.ComponentResource):
         )
         self.instance_id = instance.id
         self.database = database.name
-        self.user = user.name
-        self.endpoint = instance.private_network.apply(_address)
+        self.user = privilege.user_name
+        self.host = instance.private_network.apply(lambda private: _endpoint(private)[0])
+        self.port = instance.private_network.apply(lambda private: _endpoint(private)[1])
+        self.endpoint = instance.private_network.apply(lambda private: ":".join(filter(None, _endpoint(private))))
+        self.certificate = instance.certificate
         self.register_outputs(
             {
                 "instance_id": self.instance_id,
                 "database": self.database,
                 "user": self.user,
+                "host": self.host,
+                "port": self.port,
                 "endpoint": self.endpoint,
+                "certificate": self.certificate,
             }
         )
 
 
-def _address(private: databases.outputs.InstancePrivateNetwork | None) -> str:
-    return f"{private.ip}:{private.port}" if private and private.ip else ""
+def _endpoint(private: databases.outputs.InstancePrivateNetwork | None) -> tuple[str, str]:
+    return (private.ip, str(private.port)) if private and private.ip else ("", "")

@@ -21,6 +21,7 @@ class IdentityArgs:
     permission_sets: Sequence[str]
     """What the application may do, within the stack's project and nowhere else."""
     description: str
+    policy_description: str
     key_description: str
     key_expires_at: str | None
 
@@ -47,7 +48,7 @@ class Identity(pulumi.ComponentResource):
         policy = iam.Policy(
             f"{name}-policy",
             name=args.place.name(name),
-            description=f"What {args.place.name(name)} may do.",
+            description=args.policy_description,
             application_id=application.id,
             rules=[
                 iam.PolicyRuleArgs(

@@ -19,6 +19,8 @@ class StoredSecretArgs:
     """Permissions on secrets are granted by project: whoever may read one here may read all of them."""
     description: str
     value: pulumi.Input[str]
+    note: str | None = None
+    """On the present version, such as why it replaced the last."""
 
 
 class StoredSecret(pulumi.ComponentResource):
@@ -46,6 +48,7 @@ class StoredSecret(pulumi.ComponentResource):
             f"{name}-version",
             secret_id=secret.id,
             region=args.place.region,
+            description=args.note,
             data=pulumi.Output.secret(args.value),
             opts=own,
         )

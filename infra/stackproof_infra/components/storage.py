@@ -45,6 +45,9 @@ class AssetBucket(pulumi.ComponentResource):
 
     bucket: pulumi.Output[str]
     endpoint: pulumi.Output[str]
+    """The bucket's own address."""
+    api_endpoint: pulumi.Output[str]
+    """Where the S3 API of its region answers, such as `https://s3.fr-par.scw.cloud`."""
 
     def __init__(self, name: str, args: AssetBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Creates the bucket, its default encryption, and its policy last, when everything else is in place."""
@@ -97,7 +100,8 @@ class AssetBucket(pulumi.ComponentResource):
         )
         self.bucket = bucket.name
         self.endpoint = bucket.endpoint
-        self.register_outputs({"bucket": self.bucket, "endpoint": self.endpoint})
+        self.api_endpoint = bucket.api_endpoint
+        self.register_outputs({"bucket": self.bucket, "endpoint": self.endpoint, "api_endpoint": self.api_endpoint})
 
 
 def _policy(bucket: str, args: AssetBucketArgs) -> dict[str, object]:
