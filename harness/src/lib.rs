@@ -9,6 +9,8 @@ pub mod acceptance;
 pub mod check;
 pub mod conformance;
 pub mod failure;
+pub mod foundation;
+pub mod image;
 pub mod progress;
 pub mod pulumi;
 pub mod report;

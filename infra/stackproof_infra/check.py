@@ -1,6 +1,6 @@
 """Says what is wrong with a stack's configuration, without a cloud and without Pulumi.
 
-    python -m stackproof_infra.check FILE… [--stack NAME] [--json]
+    python -m stackproof_infra.check FILE… [--stack NAME] [--given KEY]… [--json]
 
 A FILE is a `Pulumi.<stack>.yaml`. Ends with 0 when nothing is wrong, with 1 when
 something is, all of which is said at once, and with 2 when a file cannot be read.
@@ -35,13 +35,17 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a Pulumi.<stack>.yaml")
     parser.add_argument("--stack", metavar="NAME", help="the stack's name, where the file's does not say it")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument(
+        "--given", action="append", default=[], metavar="KEY", help="a key that whoever deploys adds if it is missing"
+    )
     given = parser.parse_args(arguments)
     files: list[Path] = given.files
     stack: str | None = given.stack
+    added: list[str] = given.given
     if stack and len(files) > 1:
         parser.error("--stack names one stack, and so goes with one file")
     try:
-        found = [_check(file, stack, environment) for file in files]
+        found = [_check(file, stack, environment, frozenset(added)) for file in files]
     except UnreadableError as error:
         print(error, file=sys.stderr)
         return 2
@@ -55,8 +59,10 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     return 1 if any(faults for _, faults in found) else 0
 
 
-def _check(file: Path, stack: str | None, environment: Mapping[str, str]) -> tuple[str, tuple[Fault, ...]]:
-    """Returns the stack's name and what is wrong with it."""
+def _check(
+    file: Path, stack: str | None, environment: Mapping[str, str], added: frozenset[str]
+) -> tuple[str, tuple[Fault, ...]]:
+    """Returns the stack's name and what is wrong with it, but for keys that are missing and will be added."""
     given = read_stack_file(file, stack, environment)
     reader = _READERS.get(given.project)
     if reader is None:
@@ -65,7 +71,7 @@ def _check(file: Path, stack: str | None, environment: Mapping[str, str]) -> tup
     try:
         reader(given)
     except InvalidConfiguration as invalid:
-        return given.stack, invalid.faults
+        return given.stack, tuple(fault for fault in invalid.faults if not (fault.missing and fault.key in added))
     return given.stack, ()
 
 

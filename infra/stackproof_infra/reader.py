@@ -12,6 +12,9 @@ from typing import TypeGuard, cast
 
 from stackproof_infra.rules import Between, Rule
 
+# How the rule begins that a key without a value breaks.
+_REQUIRED = "is required"
+
 # Longer values are cut where a fault shows them.
 _SHOWN = 60
 
@@ -28,6 +31,11 @@ class Fault:
     """As it was given; none where there is none, or where it must not be shown."""
     rule: str
     example: str
+
+    @property
+    def missing(self) -> bool:
+        """Whether the key has no value at all, rather than a wrong one."""
+        return self.value is None and self.rule.startswith(_REQUIRED)
 
     def __str__(self) -> str:
         """Returns the fault as one line."""
@@ -69,7 +77,7 @@ class Section:
         if value is None and default is not None:
             return default
         if value is None:
-            return self._refuse(key, None, f"is required and {rule.says}", rule.example)
+            return self._refuse(key, None, f"{_REQUIRED} and {rule.says}", rule.example)
         if not _keeps(value, rule):
             return self._refuse(key, value, rule.says, rule.example)
         return value
@@ -86,7 +94,7 @@ class Section:
         """Returns a required text that was set as a secret; no fault ever shows it."""
         value = self._take(key)
         if value is None:
-            return self._refuse(key, None, f"is required and {rule.says}", rule.example)
+            return self._refuse(key, None, f"{_REQUIRED} and {rule.says}", rule.example)
         if key not in self._secret_keys:
             return self._refuse(key, None, "must be encrypted", f"pulumi config set --secret {key}")
         if not _keeps(value, rule):
@@ -125,7 +133,7 @@ class Section:
             return ()
         items = cast("list[object]", value)
         if required and not items:
-            self._refuse(key, None, f"is required: a list of at least one, which {rule.says}", example)
+            self._refuse(key, None, f"{_REQUIRED}: a list of at least one, which {rule.says}", example)
         good: list[str] = []
         for position, item in enumerate(items):
             if not _keeps(item, rule):

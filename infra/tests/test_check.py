@@ -369,3 +369,11 @@ def test_it_runs_as_a_module_without_pulumi() -> None:
         "deployers",
         "container.image",
     ]
+
+
+def test_a_key_that_will_be_added_may_be_missing_but_not_wrong(capsys: pytest.CaptureFixture[str], file: Path) -> None:
+    file.write_text(GOOD.replace("  stackproof-infra:prefix: acme-shop\n", "", 1))
+    assert check(capsys, file)[0] == 1
+    assert check(capsys, file, "--given", "prefix")[0] == 0
+    file.write_text(GOOD.replace("acme-shop", "Acme", 1))
+    assert check(capsys, file, "--given", "prefix")[0] == 1

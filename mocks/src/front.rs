@@ -28,6 +28,8 @@ pub enum Door {
     Api,
     /// Object Storage.
     ObjectStorage,
+    /// The container registry.
+    ContainerRegistry,
 }
 
 /// Everything behind the doors.
@@ -35,6 +37,7 @@ pub struct Front {
     cloud: Arc<Cloud>,
     api: Api,
     object: Answering,
+    registry: Answering,
     blobs: Blobs,
     faults: Faults,
     traffic: Traffic,
@@ -45,9 +48,9 @@ impl Front {
     ///
     /// # Errors
     /// Two routes that cannot be told apart.
-    pub fn new(cloud: Arc<Cloud>, object: Answering, blobs: Blobs) -> Result<Self, String> {
+    pub fn new(cloud: Arc<Cloud>, object: Answering, registry: Answering, blobs: Blobs) -> Result<Self, String> {
         let api = Api::new(Arc::clone(&cloud))?;
-        Ok(Self { cloud, api, object, blobs, faults: Faults::default(), traffic: Traffic::default() })
+        Ok(Self { cloud, api, object, registry, blobs, faults: Faults::default(), traffic: Traffic::default() })
     }
 
     /// The cloud.
@@ -105,6 +108,7 @@ impl Front {
         match door {
             Door::Api => self.api.handle(request).await,
             Door::ObjectStorage => (self.object)(request).await,
+            Door::ContainerRegistry => (self.registry)(request).await,
         }
     }
 }

@@ -2,8 +2,8 @@
 //! from the real API.
 //!
 //! A request comes through a door ([`gateway`], [`listener`]) to the [`front`],
-//! which asks the faults and then a service: the JSON [`api`], or [`object`]
-//! storage. The [`kernel`] decides by the tables of [`services`] and writes.
+//! which asks the faults and then a service: the JSON [`api`], [`object`]
+//! storage, or the container [`registry`]. The [`kernel`] decides by the tables of [`services`] and writes.
 
 pub mod api;
 pub mod control;
@@ -13,5 +13,6 @@ pub mod identity;
 pub mod kernel;
 pub mod listener;
 pub mod object;
+pub mod registry;
 pub mod server;
 pub mod services;

@@ -23,6 +23,7 @@ use crate::{
     kernel::{Blobs, Catalogue, Clock, Cloud, Durability, Options, Product, Profile, Store},
     listener::listen,
     object::ObjectStorage,
+    registry::ContainerRegistry,
     services::{self, Organization},
 };
 
@@ -135,7 +136,13 @@ impl Server {
             let object = Arc::clone(&object);
             async move { object.handle(request).await }.boxed()
         };
-        let front = Arc::new(Front::new(cloud, Arc::new(answering), blobs).map_err(StartError::Declaration)?);
+        let registry = Arc::new(ContainerRegistry::new(Arc::clone(&store), blobs.clone()));
+        let distributing = move |request| {
+            let registry = Arc::clone(&registry);
+            async move { registry.handle(request).await }.boxed()
+        };
+        let front = Front::new(cloud, Arc::new(answering), Arc::new(distributing), blobs);
+        let front = Arc::new(front.map_err(StartError::Declaration)?);
         let stop = CancellationToken::new();
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let door = |door: Door| {
@@ -159,7 +166,11 @@ impl Server {
         let behind = Arc::clone(&front);
         let handler = gateway::handler(move |service, request| {
             let front = Arc::clone(&behind);
-            let door = if service == Service::Api { Door::Api } else { Door::ObjectStorage };
+            let door = match service {
+                Service::ObjectStorage { .. } => Door::ObjectStorage,
+                Service::ContainerRegistry { .. } => Door::ContainerRegistry,
+                Service::Api | Service::Unclaimed | Service::Foreign => Door::Api,
+            };
             async move { front.answer(door, request).await }
         });
         let gateway = Gateway::start(settings, authority, handler).await.map_err(io("listen for the gateway"))?;

@@ -221,13 +221,13 @@ async fn a_client_that_does_not_trust_us_fails_and_is_counted() {
 #[tokio::test]
 async fn a_host_with_nothing_behind_it_answers_501() {
     let scene = Scene::new().await;
-    let answer = scene.client().get("https://rg.fr-par.scw.cloud/v2/").send().await.unwrap();
+    let answer = scene.client().get("https://1a2b.metrics.cockpit.fr-par.scw.cloud/v2/").send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::NOT_IMPLEMENTED);
     assert_eq!(
         answer.json::<Value>().await.unwrap(),
         json!({
             "type": "not_implemented",
-            "message": "nothing runs behind this host yet: rg.fr-par.scw.cloud"
+            "message": "nothing runs behind this host yet: 1a2b.metrics.cockpit.fr-par.scw.cloud"
         })
     );
     let counts = scene.gateway.counts();

@@ -14,7 +14,9 @@ use stackproof_cloud::{
 use support::{Answer, Fixture};
 
 /// No usual request makes one: they come along with others or are switched on; tests of their product have them.
-const MADE_BY_OTHERS: [&str; 10] = [
+const MADE_BY_OTHERS: [&str; 12] = [
+    "registry.image",
+    "registry.tag",
     "iam.saml",
     "iam.saml_certificate",
     "iam.scim",
@@ -102,6 +104,7 @@ async fn minimal(kind: &str, cloud: &Fixture) -> Result<(Vec<String>, Value), Fa
         "rdb.snapshot" => (vec![instance().await], json!({"name": "s"})),
         "rdb.read_replica" => (vec![], json!({"instance_id": instance().await})),
         "rdb.acl" => (vec![instance().await], json!({"rules": [{"ip": "192.0.2.1/32"}]})),
+        "registry.namespace" => (vec![], json!({"name": "n"})),
         "sdb.database" => (vec![], json!({"name": "n"})),
         "key_manager.key" => (vec![], json!({"name": "n", "unprotected": true})),
         "cockpit.data_source" => (vec![], json!({"name": "n"})),

@@ -5,6 +5,7 @@ use owo_colors::OwoColorize;
 use stackproof::{
     Failure, Progress, Toolchain, Workspace,
     acceptance::TargetName,
+    check,
     pulumi::{Operation, Outcome, Settings, Stack},
     target::{CloudHome, Target},
 };
@@ -39,8 +40,12 @@ pub(crate) async fn run(deploy: Deploy, operation: Operation) -> Result<(), Fail
     }
     let target = Target::running(deploy.target, &home).await?;
     let settings = Settings::of(&workspace, &deploy.stack, deploy.target);
-    let stack = Stack::open(settings, toolchain, &target).await?;
+    let stack = Stack::open(settings, toolchain.clone(), &target).await?;
     stackproof::stack::configure(&stack, &target).await?;
+    if deploy.target != TargetName::Scaleway && operation == Operation::Up {
+        stackproof::foundation::lay(&stack, &toolchain, &target, &progress).await?;
+    }
+    check::configuration(&workspace, &toolchain.python.path, stack.settings(), &["scaleway:projectId"])?.refuse()?;
     let before = match target.control() {
         Some(control) => Some(control.totals().await?),
         None => None,

@@ -7,6 +7,7 @@ mod conformance;
 mod deploy;
 mod doctor;
 mod fault;
+mod image;
 mod report;
 mod verify;
 
@@ -35,6 +36,9 @@ enum Command {
     /// The local Scaleway cloud: start, stop, status, exec.
     #[command(subcommand)]
     Cloud(cloud::Cloud),
+    /// Images for the stack's container: push.
+    #[command(subcommand)]
+    Image(image::Images),
     /// Make the local cloud's requests fail: add, list, clear.
     #[command(subcommand)]
     Fault(fault::Faults),
@@ -83,6 +87,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Report(arguments) => return report::run(arguments),
         Command::Doctor(doctor) => return doctor.run().map(|()| Exit::Success),
         Command::Cloud(command) => cloud::run(command).boxed(),
+        Command::Image(command) => image::run(command).boxed(),
         Command::Fault(command) => fault::run(command).boxed(),
         Command::Clock(command) => fault::run_clock(command).boxed(),
         Command::Up(arguments) => deploy::run(arguments, Operation::Up).boxed(),

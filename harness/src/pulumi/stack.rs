@@ -189,6 +189,27 @@ impl Stack {
             .collect())
     }
 
+    /// A value of its configuration that is no secret: a path such as `container.image`, or another
+    /// package's key such as `scaleway:region`.
+    ///
+    /// # Errors
+    /// When Pulumi refuses.
+    pub async fn get(&self, path: &str) -> Result<Option<String>, Failure> {
+        let text = self.pulumi(&["config", "--json"], None).await?;
+        let config: BTreeMap<String, Value> = serde_json::from_str(&text)
+            .map_err(|error| Failure::failed("the stack's configuration is no JSON").because(error))?;
+        let (key, rest) = path.split_once('.').unwrap_or((path, ""));
+        let entry = config.iter().find(|(name, _)| *name == key || name.split_once(':').is_some_and(|it| it.1 == key));
+        let value = entry.and_then(|(_, entry)| match rest {
+            "" => entry["value"].as_str().map(str::to_owned),
+            rest => {
+                let object = entry.get("objectValue")?;
+                object.pointer(&format!("/{}", rest.replace('.', "/")))?.as_str().map(str::to_owned)
+            }
+        });
+        Ok(value)
+    }
+
     /// Its outputs, secrets in clear: never print them.
     ///
     /// # Errors

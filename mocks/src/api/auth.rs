@@ -16,9 +16,17 @@ pub fn secret_key_digest(secret_key: &str) -> String {
 pub(super) fn authenticate(store: &Store, headers: &HeaderMap) -> Result<Caller, Refusal> {
     let token = headers.get("x-auth-token").ok_or(Refusal::DeniedAuthentication { reason: "invalid_argument" })?;
     let token = token.to_str().map_err(|_| Refusal::DeniedAuthentication { reason: "invalid_argument" })?;
+    caller_of(store, token)
+}
+
+/// Who a secret key speaks for.
+///
+/// # Errors
+/// Nobody has this key, or it has expired.
+pub(crate) fn caller_of(store: &Store, secret_key: &str) -> Result<Caller, Refusal> {
     let now = store.clock().now();
     store.read(|tables| {
-        let pointer = tables.get(SECRET_KIND, &secret_key_digest(token));
+        let pointer = tables.get(SECRET_KIND, &secret_key_digest(secret_key));
         let access_key = pointer.map(|pointer| pointer.text("access_key")).unwrap_or_default();
         let key = tables.get("iam.api_key", access_key).ok_or(Refusal::DeniedAuthentication { reason: "not_found" })?;
         if has_expired(key, now) {

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
 pub use auth::{SECRET_KIND, secret_key_digest};
-pub(crate) use auth::{caller, has_expired};
+pub(crate) use auth::{caller, caller_of, has_expired};
 pub use error::render;
 
 use crate::kernel::{Answer, Call, Cloud, Operation, Reason, Refusal};

@@ -56,6 +56,11 @@ pub enum Service {
         /// The bucket of a virtual-host name; it may contain dots.
         bucket: Option<String>,
     },
+    /// `rg.<region>.scw.cloud`: the container registry.
+    ContainerRegistry {
+        /// The region in the name.
+        region: Region,
+    },
     /// A Scaleway name with nothing behind it yet.
     Unclaimed,
     /// Somebody else's name, or an address.
@@ -69,8 +74,8 @@ impl Service {
         if host == "api.scaleway.com" {
             return Self::Api;
         }
-        if let Some(storage) = object_storage(&host) {
-            return storage;
+        if let Some(service) = object_storage(&host).or_else(|| container_registry(&host)) {
+            return service;
         }
         let scaleway = SCALEWAY_DOMAINS
             .iter()
@@ -110,6 +115,11 @@ fn object_storage(host: &str) -> Option<Service> {
     Some(Service::ObjectStorage { region, bucket })
 }
 
+fn container_registry(host: &str) -> Option<Service> {
+    let region = Region::named(host.strip_suffix(".scw.cloud")?.strip_prefix("rg.")?)?;
+    Some(Service::ContainerRegistry { region })
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -141,7 +151,9 @@ mod tests {
     #[case::no_region("s3.scw.cloud", Service::Unclaimed)]
     #[case::a_bucket_website("site.s3-website.fr-par.scw.cloud", Service::Unclaimed)]
     #[case::not_quite_storage("xs3.fr-par.scw.cloud", Service::Unclaimed)]
-    #[case::the_registry("rg.fr-par.scw.cloud", Service::Unclaimed)]
+    #[case::the_registry("rg.fr-par.scw.cloud", Service::ContainerRegistry { region: Region::FrPar })]
+    #[case::no_registry_below_it("ns.rg.fr-par.scw.cloud", Service::Unclaimed)]
+    #[case::no_such_registry("rg.us-east.scw.cloud", Service::Unclaimed)]
     #[case::a_container("demo1a2b-app.functions.fnc.fr-par.scw.cloud", Service::Unclaimed)]
     #[case::cockpit("1a2b.metrics.cockpit.fr-par.scw.cloud", Service::Unclaimed)]
     #[case::the_console("console.scaleway.com", Service::Unclaimed)]

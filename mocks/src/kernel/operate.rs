@@ -120,13 +120,15 @@ pub(super) fn list(look: &Look<'_>, allowed: impl Fn(&str) -> bool) -> Result<Va
         let items = look.tables.get(resource.kind, &key).and_then(|record| record.body.get(field)?.as_array().cloned());
         return Ok(page.answer(resource.listed, items.unwrap_or_default()));
     }
-    let prefix = match (resource.shape, resource.parent) {
-        (Shape::Named(_), Some(parent)) => {
-            let parent_key = call.ids().join("/");
-            look.find(parent, &parent_key)?;
-            format!("{parent_key}/")
-        }
-        _ => String::new(),
+    let parent_key = call.ids().join("/");
+    if let (Some(parent), false) = (resource.parent, parent_key.is_empty()) {
+        look.find(parent, &parent_key)?;
+    }
+    let of_parent = resource.parent.and_then(|parent| look.catalogue.get(parent)).filter(|_| !parent_key.is_empty());
+    let (prefix, belongs) = match (resource.shape, of_parent) {
+        (Shape::Named(_), Some(_)) => (format!("{parent_key}/"), None),
+        (Shape::Collection, Some(parent)) => (String::new(), Some(format!("{}_id", parent.called))),
+        _ => (String::new(), None),
     };
     // What belongs to a parent does not tell its project, but can be asked for by it.
     let asked = |project: &str| call.query("project_id").is_none_or(|asked| asked == project);
@@ -135,6 +137,7 @@ pub(super) fn list(look: &Look<'_>, allowed: impl Fn(&str) -> bool) -> Result<Va
         .under(resource.kind, &prefix, None)
         .filter(|(key, record)| {
             look.catalogue.is_visible(look.tables, resource.kind, key, record, call)
+                && belongs.as_ref().is_none_or(|field| record.text_or_hidden(field) == parent_key)
                 && resource.listed_if.is_none_or(|shown| shown(record, call))
                 && super::page::matches(resource, record, call)
                 && look

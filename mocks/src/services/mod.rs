@@ -9,6 +9,7 @@ pub mod iam;
 mod ipam;
 mod key_manager;
 mod rdb;
+mod registry;
 mod sdb;
 mod secret;
 mod seed;
@@ -28,6 +29,7 @@ pub fn products() -> Vec<Product> {
         ipam::product(),
         key_manager::product(),
         rdb::product(),
+        registry::product(),
         sdb::product(),
         secret::product(),
         vpc::product(),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use stackproof::{
     Failure, Progress, Toolchain, Workspace,
     acceptance::Scenario,
+    foundation,
     pulumi::{Change, Operation, Outcome, Settings, Stack},
     stack::{Cost, configure},
     target::Target,
@@ -108,6 +109,15 @@ impl Deployment {
     /// When it fails.
     pub async fn destroy(&self, s: &Scenario) -> Result<Outcome, Failure> {
         self.run(s, &Operation::Destroy).await?.success()
+    }
+
+    /// Takes away the foundation that the stack stood on.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn destroy_foundation(&self) -> Result<(), Failure> {
+        let outcome = foundation::destroy(&self.stack, &self.toolchain, &self.target, &Progress::Silent).await?;
+        outcome.success().map(drop)
     }
 
     /// What there is of the stack in the cloud, asked of its public APIs.

@@ -10,6 +10,7 @@ use serde_json::json;
 use stackproof::{
     Failure, Progress, Toolchain,
     acceptance::Scenario,
+    foundation,
     target::{CloudProcess, Launch, Target},
 };
 use stackproof_cloud::kernel::Profile;
@@ -90,8 +91,12 @@ impl Setting {
             ("scaleway:projectId", project.to_owned()),
             // What a team protects in production, a scenario has to take away again.
             ("storage.forceDestroy", "true".to_owned()),
+            ("encryption.protected", "false".to_owned()),
+            ("container.cron.schedule", "0 4 * * *".to_owned()),
         ];
         let stack = open(self.folder.path(), name, &self.toolchain, &self.target, &values).await?;
+        // An image must exist before the container that runs it.
+        foundation::lay(&stack, &self.toolchain, &self.target, &Progress::Silent).await?;
         Ok(Deployment {
             stack,
             target: Arc::clone(&self.target),

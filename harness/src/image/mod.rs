@@ -1,0 +1,12 @@
+//! Images, pushed to a target's registry: read from where a build left them, sent by the OCI
+//! Distribution API.
+
+mod archive;
+mod push;
+mod source;
+mod stand_in;
+
+pub use oci_client::Reference;
+
+pub use push::push;
+pub use source::Source;
