@@ -53,7 +53,7 @@ impl Inventory {
             let listed = names(&api.get(&path).await?.body, list, "/name", &path)?;
             found.extend(listed.into_iter().filter(|item| item.starts_with(&format!("{list}/{prefix}"))));
         }
-        let storage = target.object_storage()?;
+        let storage = target.object_storage()?.in_project(project);
         for bucket in buckets {
             if storage.head_bucket(bucket).await? == 200 {
                 found.insert(format!("buckets/{bucket}"));

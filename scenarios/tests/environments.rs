@@ -34,18 +34,30 @@ async fn sc_008_two_environments_share_the_code_and_nothing_else() {
         });
         s.then("nothing of prod is in dev's project", strangers, empty()).await?;
 
-        s.when("running pulumi destroy for dev", dev.destroy(s)).await?;
+        s.when("running pulumi destroy for dev", async {
+            dev.destroy(s).await.map(drop)?;
+            dev.destroy_foundation().await
+        })
+        .await?;
         let gone = Probe::new("GET …/instances, …/vpcs, …", async || Ok(dev.inventory().await?.leftovers()));
         s.then("nothing of dev is left", gone, empty()).await?;
         let untouched =
             Probe::new("pulumi preview --refresh --expect-no-changes", async || Ok(prod.differences(s).await?.0));
         s.then("prod is untouched", untouched.once(), empty()).await?;
 
-        s.when("running pulumi destroy for prod", prod.destroy(s)).await?;
+        s.when("running pulumi destroy for prod", async {
+            prod.destroy(s).await.map(drop)?;
+            prod.destroy_foundation().await
+        })
+        .await?;
         let gone = Probe::new("GET …/instances, …/vpcs, …", async || Ok(prod.inventory().await?.leftovers()));
         s.then("nothing of prod is left", gone, empty()).await?;
         let emptied = async { futures::try_join!(setting.delete_project(&one), setting.delete_project(&other)) };
-        s.when("deleting both projects, which Scaleway refuses while anything is in them", emptied).await.map(drop)
+        s.when("deleting both projects, which Scaleway refuses while anything is in them", emptied).await?;
+        let remaining = Probe::new("GET …/projects", async || {
+            Ok(setting.projects().await?.into_iter().filter(|id| *id == one || *id == other).collect::<Vec<_>>())
+        });
+        s.then("neither is there any more", remaining, empty()).await
     })
     .await;
 }

@@ -13,9 +13,9 @@ use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde::Deserialize;
-use stackproof::runner::{Checkout, PYTHON_VARIABLE};
+use stackproof::runner::{PYTHON_VARIABLE, program_digest};
 use stackproof::toolchain::Toolchain;
-use stackproof::{Failure, Progress};
+use stackproof::{Failure, Progress, Workspace};
 
 /// The test that stands for all where Python or the cases cannot be had.
 const NO_CASES: &str = "the_cases_of_infra_can_be_collected";
@@ -68,16 +68,16 @@ struct Suite {
 impl Suite {
     fn find() -> Result<Self, Failure> {
         let plugin = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let checkout = Checkout::around(plugin).ok_or_else(|| Failure::usage("the tests lie in no checkout"))?;
+        let workspace = Workspace::around(plugin).ok_or_else(|| Failure::usage("the tests lie in no checkout"))?;
         let python = match std::env::var_os(PYTHON_VARIABLE) {
             Some(python) => PathBuf::from(python),
             None => Toolchain::python(&Progress::detect())?.path,
         };
         Ok(Self {
-            infra: checkout.root().join("infra"),
+            infra: workspace.infra(),
             plugin: plugin.to_owned(),
             python,
-            place: checkout.root().join("target/pytest").join(checkout.program_digest()),
+            place: workspace.root.join("target/pytest").join(program_digest(&workspace)),
             results: OnceLock::new(),
         })
     }

@@ -23,7 +23,7 @@ pub(super) fn git(workspace: &Workspace) -> Option<Git> {
 }
 
 /// SHA-256 over the names and bytes of the infrastructure program's files.
-pub(super) fn program_digest(workspace: &Workspace) -> String {
+pub fn program_digest(workspace: &Workspace) -> String {
     let infra = workspace.infra();
     let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".") || name == "__pycache__";
     let walk = WalkDir::new(&infra).sort_by_file_name().into_iter();

@@ -14,6 +14,7 @@ mod tools;
 mod verify;
 
 pub use accept::{Acceptance, accept};
+pub use judged::program_digest;
 pub use nextest::{BIN_VARIABLE, Ended, Nextest};
 pub use run_dir::RunDir;
 pub use stage::{Check, Outcome};

@@ -42,6 +42,15 @@ impl ObjectStorage {
         })
     }
 
+    /// The same client, in another project: buckets are seen by keys of their own project.
+    #[must_use]
+    pub fn in_project(mut self, project: &str) -> Self {
+        let (key, secret) = (self.credentials.key(), self.credentials.secret());
+        let key = key.split_once('@').map_or(key, |(key, _)| key);
+        self.credentials = Credentials::new(format!("{key}@{project}"), secret.to_owned());
+        self
+    }
+
     /// The status of HEAD on a bucket: 200 there, 404 not there, 403 somebody else's.
     ///
     /// # Errors

@@ -148,6 +148,16 @@ impl Deployment {
         format!("{}-{}-{component}", self.prefix, self.stack.name())
     }
 
+    /// Whoever deploys, if that is a person: an identifier of a user.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn person(&self) -> Result<Option<String>, Failure> {
+        let access_key = &self.target.environment().credentials().access_key;
+        let answer = self.target.api()?.get(&format!("/iam/v1alpha1/api-keys/{access_key}")).await?;
+        Ok(answer.body["user_id"].as_str().map(str::to_owned))
+    }
+
     /// How many requests the cloud has answered so far, where it tells.
     ///
     /// # Errors
@@ -197,6 +207,8 @@ pub fn changed(outcome: &Outcome) -> Vec<String> {
 /// What a run updated in place, as `resource.property`, sorted; anything else it did as `operation resource`.
 pub fn updates(outcome: &Outcome) -> Vec<String> {
     let told = |change: &Change| match change.op.as_str() {
+        // The two halves of a replacement, which is told by itself.
+        "create-replacement" | "delete-replaced" => Vec::new(),
         "update" => change.properties.iter().map(|property| format!("{}.{}", change.name(), top(property))).collect(),
         op => vec![format!("{op} {}", change.name())],
     };

@@ -118,6 +118,19 @@ impl Setting {
         id.ok_or_else(|| Failure::failed("no project could be made").because(answer.body))
     }
 
+    /// The identifiers of the organisation's projects.
+    ///
+    /// # Errors
+    /// When the cloud refuses.
+    pub async fn projects(&self) -> Result<Vec<String>, Failure> {
+        let organization = &self.target.environment().credentials().organization_id;
+        let path = format!("/account/v3/projects?organization_id={organization}&page_size=100");
+        let answer = self.target.api()?.get(&path).await?;
+        let projects = answer.body["projects"].as_array().cloned();
+        let projects = projects.ok_or_else(|| Failure::failed("no projects were listed").because(answer.body))?;
+        Ok(projects.iter().filter_map(|project| project["id"].as_str()).map(str::to_owned).collect())
+    }
+
     /// Takes a project away again.
     ///
     /// # Errors
