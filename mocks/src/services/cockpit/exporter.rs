@@ -54,9 +54,9 @@ fn one_destination(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
     let named: Vec<&str> =
         both.into_iter().filter(|field| making.input.get(*field).is_some_and(Value::is_object)).collect();
     let there = |field: &&str| making.record.body.get(*field).is_some_and(Value::is_object);
-    let keep = match (&named[..], both.into_iter().filter(|field| there(&field)).count()) {
+    let keep = match (&named[..], both.into_iter().filter(|field| there(field)).count()) {
         ([one], _) => *one,
-        ([], 1) => both.into_iter().find(|field| there(&field)).unwrap_or(both[0]),
+        ([], 1) => both.into_iter().find(|field| there(field)).unwrap_or(both[0]),
         _ => {
             let help = "name exactly one of datadog_destination and otlp_destination";
             return Err(Refusal::argument("destination", Reason::Required, help));

@@ -85,7 +85,7 @@ pub(super) fn key() -> Resource {
         })
         .act("DELETE", ITEM, delete)
         .act("POST", "/key-manager/v1alpha1/regions/{region}/keys/{key_id}/rotate", |act| {
-            if usable(&*find(act)?.1)?.text("origin") == "external" {
+            if usable(&find(act)?.1)?.text("origin") == "external" {
                 return Err(Refusal::argument("key_id", Reason::Constraint, "key material is imported, not rotated"));
             }
             change(act, rotate)
