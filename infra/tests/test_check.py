@@ -118,7 +118,7 @@ def test_one_name_does_not_fit_several_files(capsys: pytest.CaptureFixture[str],
     with pytest.raises(SystemExit) as ended:
         check(capsys, file, file, "--stack", "prod")
     assert ended.value.code == 2
-    assert "--stack names one stack, and so goes with one file" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith(": error: --stack names one stack, and so goes with one file\n")
 
 
 def test_without_a_file_it_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,7 +135,7 @@ def test_help_says_what_everything_is_for(capsys: pytest.CaptureFixture[str]) ->
         check(capsys, "--help")
     assert ended.value.code == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "Check stacks' files." in said
+    assert " Check stacks' files. positional arguments: " in said
     assert "FILE a Pulumi.<stack>.yaml" in said
     assert "--stack NAME the stack's name, where the file's does not say it" in said
     assert "--json print one JSON document" in said
@@ -245,7 +245,10 @@ BROKEN = {
         "is not YAML: could not determine a constructor for the tag "
         "'tag:yaml.org,2002:python/object:os.system' in line 1. Next: mend the line.",
     ),
-    "nested too deeply": ("[" * 5000, "is not YAML: "),
+    "nested too deeply": (
+        "[" * 5000,
+        "is not YAML: maximum recursion depth exceeded",
+    ),
     "a key that is a list": (
         "config: {? [a] : b}",
         "is not YAML: found unhashable key in line 1. Next: mend the line.",
@@ -261,7 +264,7 @@ def test_a_broken_file_is_told_with_the_next_step(
     code, out, err = check(capsys, file)
     assert (code, out) == (2, "")
     assert err.startswith(f"{file} {said}")
-    assert ". Next: " in err
+    assert err.endswith((". Next: mend the line.\n", ". Next: write it anew.\n")) or ". Next: " in said
 
 
 def test_a_file_that_is_not_there_is_said_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -523,6 +523,8 @@ def test_settings_of_other_programs_are_left_alone() -> None:
         "5,,7 * * * *",
         "٣ * * * *",
         "123 * * * *",
+        "005 * * * *",
+        "X * * * *",
         "* * * jan *",
     ],
 )
@@ -536,6 +538,7 @@ def test_what_is_no_schedule_is_refused(schedule: str) -> None:
     [
         "* * * * *",
         "0 3 * * *",
+        "*/1 * * * *",
         "59 23 31 12 6",
         "0 0 1 1 0",
         "*/5 0-6,12 */2 1-12/3 1-5",
