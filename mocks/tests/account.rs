@@ -24,11 +24,7 @@ async fn a_project_goes_only_when_it_is_empty(#[case] collection: &str, #[case] 
     let refused = fixture.send("DELETE", &path, Value::Null).await;
     assert_eq!((refused.status, &refused.body["precondition"]), (412, &json!("resource_not_usable")));
     fixture.send("DELETE", &format!("{collection}/{inside}"), Value::Null).await;
-    if collection.contains("secret") {
-        // A secret that is scheduled for deletion is still there.
-        assert_eq!(fixture.send("DELETE", &path, Value::Null).await.status, 412);
-        return;
-    }
+    // A secret is only scheduled for deletion now: it goes with the project.
     assert_eq!(fixture.send("DELETE", &path, Value::Null).await.status, 204);
     assert_eq!(fixture.get(&path).await.status, 404);
     let vpcs = fixture.get(&format!("/vpc/v2/regions/fr-par/vpcs?project_id={project}")).await;

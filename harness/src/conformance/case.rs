@@ -148,7 +148,7 @@ mod tests {
         let failed = "=== RUN   TestAccVPC_Basic\n    vpc_test.go:20: Step 1/2 error: Error running apply: exit status 1\n\n        Error: scaleway-sdk-go: not found\n--- FAIL: TestAccVPC_Basic (1.0s)\n";
         let told = judge(Some(failed), "TestAccVPC_Basic");
         assert_eq!(told.0, Status::Failed);
-        assert!(told.1.contains("error"), "{}", told.1);
+        assert_eq!(told.1, "Error: scaleway-sdk-go: not found");
         let skipped = "=== RUN   TestAccX\n    x_test.go:9: needs a key\n--- SKIP: TestAccX (0.00s)\nPASS\n";
         assert_eq!(judge(Some(skipped), "TestAccX"), (Status::NotApplicable, "needs a key".into()));
     }

@@ -377,10 +377,14 @@ impl Form {
                 Some(Ok(_)) => kept(),
                 _ => Err("must be an IP network such as 10.0.0.0/24".into()),
             },
-            Self::Time => match value.as_str().map(|text| OffsetDateTime::parse(text, &Rfc3339)) {
-                // Answered in UTC, whatever it was asked in (recorded).
-                Some(Ok(at)) => Ok(super::rfc3339(at.to_offset(time::UtcOffset::UTC)).into()),
-                _ => Err("must be a time in RFC 3339, such as 2026-05-21T13:09:10Z".into()),
+            // Answered in UTC, whatever it was asked in (recorded); years from 10000 on have no such form.
+            Self::Time => match value
+                .as_str()
+                .and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok())
+                .and_then(|at| at.checked_to_offset(time::UtcOffset::UTC))
+            {
+                Some(at) => Ok(super::rfc3339(at).into()),
+                None => Err("must be a time in RFC 3339, such as 2026-05-21T13:09:10Z".into()),
             },
             Self::Object(fields) => match value.as_object() {
                 Some(object) => Ok(Value::Object(read_fields(fields, object, path, true, faults))),

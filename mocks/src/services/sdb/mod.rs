@@ -44,7 +44,7 @@ fn database() -> Resource {
         .filters(&["name"])
         .order(&["created_at", "name"])
         .permissions(
-            &["ServerlessSQLDatabaseReadOnly", "ServerlessSQLDatabaseRead", "ServerlessSQLDatabaseReadWrite"],
+            &["ServerlessSQLDatabaseReadOnly", "ServerlessSQLDatabaseReadWrite"],
             &["ServerlessSQLDatabaseFullAccess"],
         )
         .made(|making| {
