@@ -97,20 +97,27 @@ fn list(look: &Look<'_>) -> Result<Value, Refusal> {
     for rule in PREPARED.iter().filter(|_| asked("is_preconfigured") != Some("false")) {
         let known = look.tables.get(ALERT, &format!("{place}/{}", rule.id));
         let status = known.map_or("disabled", |record| record.text("rule_status"));
+        // Recorded: one that is off is in no state and measures nothing; one on its way out still has its state.
+        let (state, source) = match status {
+            "enabled" => ("inactive", source.as_str()),
+            "enabling" => ("unknown_state", source.as_str()),
+            "disabling" => ("inactive", ""),
+            _ => ("unknown_state", ""),
+        };
         let same = |field: &str, value: &str| asked(field).is_none_or(|asked| asked == value);
-        if same("rule_status", status) && same("data_source_id", &source) && same("state", "unknown_state") {
-            alerts.push(describe(rule, status, &source, &region));
+        if same("rule_status", status) && same("data_source_id", source) && same("state", state) {
+            alerts.push(describe(rule, (status, state), source, &region));
         }
     }
     look.page("alerts", alerts)
 }
 
-fn describe(rule: &Prepared, status: &str, source: &str, region: &str) -> Value {
+fn describe(rule: &Prepared, (status, state): (&str, &str), source: &str, region: &str) -> Value {
     let (family, product) = rule.of;
     let (called, fires) = rule.display;
     json!({
         "name": rule.name, "rule": rule.expression, "duration": rule.lasts, "rule_status": status,
-        "state": if status == "enabled" { "inactive" } else { "unknown_state" }, "preconfigured": true,
+        "state": state, "preconfigured": true,
         "data_source_id": source, "region": region,
         "annotations": {
             "display_name": called, "display_description": fires, "family": family, "product": product,

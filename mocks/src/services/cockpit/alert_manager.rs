@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{READ, WRITE, all, of_project, place_of_act, place_of_look};
+use super::{READ, WRITE, of_project, place_of_act, place_of_look};
 use crate::kernel::{Act, Answer, Look, Reason, Record, Refusal, Resource};
 
 const ALERT_MANAGER: &str = "cockpit.alert_manager";
@@ -99,7 +99,7 @@ fn contacts(record: Option<&Record>) -> Vec<Value> {
 fn list_contacts(look: &Look<'_>) -> Result<Value, Refusal> {
     let (key, _, _) = place_of_look(look)?;
     let contacts = contacts(look.tables.get(ALERT_MANAGER, &key).map(AsRef::as_ref));
-    let mut answer = all("contact_points", &contacts);
+    let mut answer = look.page("contact_points", contacts)?;
     answer["has_additional_receivers"] = json!(false);
     answer["has_additional_contact_points"] = json!(false);
     Ok(answer)

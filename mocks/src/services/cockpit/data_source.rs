@@ -5,8 +5,10 @@
 
 use serde_json::{Value, json};
 
-use super::{READ, WRITE};
-use crate::kernel::{Field, Making, Reason, Refusal, Resource, Transaction, computed, optional, required, rfc3339};
+use super::{READ, WRITE, hide_organization};
+use crate::kernel::{
+    Call, Field, Making, Reason, Record, Refusal, Resource, Transaction, computed, optional, required, rfc3339,
+};
 use crate::services::account::COMES_WITH_PROJECT;
 
 pub(super) const DATA_SOURCE: &str = "cockpit.data_source";
@@ -23,7 +25,7 @@ pub(super) fn data_source() -> Resource {
         .at("/cockpit/v1/regions/{region}/data-sources/{data_source_id}")
         .listed_as("data_sources")
         .fields(fields())
-        .filters(&["type", "origin"])
+        .listed_if(is_asked_for)
         .order(&["created_at", "name", "type"])
         .permissions(READ, WRITE)
         .made(|making| {
@@ -31,8 +33,7 @@ pub(super) fn data_source() -> Resource {
                 let days = default_retention(making.text("type"));
                 making.set("retention_days", days);
             }
-            making.record.body.remove("organization_id");
-            Ok(())
+            hide_organization(making)
         })
         .deleted(|act, key| {
             if act.find(DATA_SOURCE, key)?.text("origin") == "custom" {
@@ -58,6 +59,19 @@ fn fields() -> Vec<Field> {
     ]
 }
 
+/// Whether a list shows it, by `types` and `origin`.
+///
+/// A list that names no origin (to the API that is `unknown_origin`, which the provider sends) is recorded to show
+/// what teams made and none of Scaleway's own.
+fn is_asked_for(record: &Record, call: &Call) -> bool {
+    let origin = record.text("origin");
+    let of_origin = match call.query("origin") {
+        None => origin != "scaleway",
+        Some(asked) => origin == asked,
+    };
+    of_origin && call.asks_for("types", record.text("type"))
+}
+
 fn default_retention(kind: &str) -> i64 {
     if kind == "metrics" { RETENTION.2 } else { RETENTION.3 }
 }
@@ -70,7 +84,7 @@ fn url(id: &str, kind: &str, region: &str) -> String {
 pub(in crate::services) fn add_default(tx: &mut Transaction<'_>, organization: &str, project: &str, region: &str) {
     for (name, kind) in OF_SCALEWAY {
         let (id, now) = (tx.ids().uuid(), rfc3339(tx.now()));
-        let mut record = crate::kernel::Record::of(&json!({
+        let mut record = Record::of(&json!({
             "id": id, "project_id": project, "region": region, "name": name, "type": kind, "origin": "scaleway",
             "retention_days": default_retention(kind), "synchronized_with_grafana": true, "current_month_usage": 0,
             "created_at": now, "updated_at": now, "url": url(&id, kind, region),
@@ -84,7 +98,7 @@ pub(in crate::services) fn add_default(tx: &mut Transaction<'_>, organization: &
 
 /// The data source of Scaleway's own for a type in a project and region.
 pub(super) fn of_scaleway(tables: &crate::kernel::Tables, project: &str, region: &str, kind: &str) -> Option<String> {
-    let is_it = |record: &crate::kernel::Record| {
+    let is_it = |record: &Record| {
         (record.text("project_id"), record.text("region")) == (project, region)
             && (record.text("type"), record.text("origin")) == (kind, "scaleway")
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{READ, WRITE, data_source::DATA_SOURCE, data_source::wrong_type};
-use crate::kernel::{Making, Reason, Refusal, Resource, optional, required, states};
+use crate::kernel::{Making, Passage, Reason, Refusal, Resource, optional, required, states};
 
 const EXPORTER: &str = "cockpit.exporter";
 
@@ -45,7 +45,14 @@ pub(super) fn exporter() -> Resource {
             making.record.hidden.insert("project_id".into(), source.text("project_id").into());
             one_destination(making)
         })
-        .updated(one_destination)
+        .updated(|making| {
+            one_destination(making)?;
+            // Made anew after every change (recorded).
+            making.set("status", "creating");
+            let due = making.tx.now() + making.tx.lasts(CREATION);
+            making.record.next = Some(Passage { to: Some("ready".into()), due });
+            Ok(())
+        })
 }
 
 /// Exactly one destination; the other is absent in answers, and the key to Datadog is never told (recorded).

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{READ, WRITE, all, of_project, project};
+use super::{READ, WRITE, of_project, project};
 use crate::kernel::{Act, Answer, Look, Reason, Record, Refusal, Resource};
 
 const USER: &str = "cockpit.grafana_user";
@@ -47,7 +47,7 @@ fn list(look: &Look<'_>) -> Result<Value, Refusal> {
     let mut users: Vec<Value> =
         of(look.tables, &project).map(|(_, record)| Value::Object(record.body.clone())).collect();
     users.sort_by_key(|user| user["login"].as_str().unwrap_or_default().to_owned());
-    Ok(all("grafana_users", &users))
+    look.page("grafana_users", users)
 }
 
 fn create(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 pub(in crate::services) use data_source::add_default;
 
-use crate::kernel::{Act, Call, Catalogue, Look, Product, Record, Refusal, Tables};
+use crate::kernel::{Act, Call, Catalogue, Look, Making, Product, Record, Refusal, Tables};
 
 /// Documented in IAM's list of permission sets.
 const READ: &[&str] = &["ObservabilityReadOnly"];
@@ -73,6 +73,13 @@ fn of_project(body: &Value, project: &str) -> Record {
     let mut record = Record::of(body);
     record.hidden.insert("project_id".into(), project.into());
     record
+}
+
+/// The organisation is kept out of sight: answers tell the project only (recorded).
+fn hide_organization(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
+    let organization = making.record.body.remove("organization_id").unwrap_or_default();
+    making.record.hidden.insert("organization_id".into(), organization);
+    Ok(())
 }
 
 /// A whole list as one page.

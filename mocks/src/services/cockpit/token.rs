@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{READ, WRITE};
-use crate::kernel::{Act, Answer, Reason, Refusal, Resource, computed, optional, required};
+use super::{READ, WRITE, hide_organization};
+use crate::kernel::{Act, Answer, Call, Reason, Record, Refusal, Resource, computed, optional, required};
 
 const TOKEN: &str = "cockpit.token";
 const COLLECTION: &str = "/cockpit/v1/regions/{region}/tokens";
@@ -34,9 +34,10 @@ pub(super) fn token() -> Resource {
             computed("secret_key", |_| Ok(Value::Null)),
         ])
         .without(&["PATCH"])
-        .filters(&["token_scopes"])
+        .listed_if(is_asked_for)
         .order(&["created_at", "name"])
         .permissions(READ, WRITE)
+        .made(hide_organization)
         .act("POST", COLLECTION, create)
 }
 
@@ -48,13 +49,20 @@ fn known_scopes(value: &Value) -> Result<(), String> {
     }
 }
 
+/// Whether a list shows it: one that has any of the scopes asked for. A request says `token_scopes`, an answer `scopes`.
+fn is_asked_for(record: &Record, call: &Call) -> bool {
+    let scopes = record.body.get("scopes").and_then(Value::as_array);
+    call.queries("token_scopes").next().is_none()
+        || scopes.into_iter().flatten().filter_map(Value::as_str).any(|scope| call.asks_for("token_scopes", scope))
+}
+
 fn create(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     if act.call.body.get("token_scopes").and_then(Value::as_array).is_none_or(Vec::is_empty) {
         return Err(Refusal::argument("token_scopes", Reason::Required, "name at least one scope"));
     }
     let call = act.call;
     let key = act.create(TOKEN, call)?;
-    let mut record = crate::kernel::Record::clone(&*act.find(TOKEN, &key)?);
+    let mut record = Record::clone(&*act.find(TOKEN, &key)?);
     let secret = act.tx.ids().uuid();
     record.hidden.insert("secret_key".into(), secret.clone().into());
     act.tx.put(TOKEN, &key, record.clone());
