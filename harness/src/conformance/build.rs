@@ -20,6 +20,8 @@ pub(super) struct Provider {
 pub(super) struct Tests {
     pub(super) product: String,
     pub(super) program: PathBuf,
+    /// The folder of the provider's sources they come from.
+    pub(super) sources: PathBuf,
 }
 
 impl Provider {
@@ -55,7 +57,8 @@ impl Provider {
         let what = format!("building the provider's acceptance tests of {product}");
         let name = format!("conformance-{product}");
         let program = self.module.test_program(&name, &self.version, &package, &what, progress)?;
-        Ok(Tests { product: product.to_owned(), program })
+        let sources = self.sources()?.join("internal/services").join(product);
+        Ok(Tests { product: product.to_owned(), program, sources })
     }
 }
 

@@ -8,6 +8,7 @@
 mod build;
 mod case;
 mod expected;
+mod fixtures;
 mod page;
 mod recording;
 mod result;

@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use stackproof_cloud::services::Organization;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 use time::{Duration, OffsetDateTime};
 
 use super::Expected;
 use super::build::Provider;
+use super::fixtures;
 use crate::target::{Api, CloudProcess, Launch};
 use crate::{Failure, Progress, Workspace};
 use cassette::{Cassette, Interaction};
@@ -125,11 +125,7 @@ struct Player {
 impl Player {
     async fn begin(cassette: &Cassette) -> Result<Self, Failure> {
         let scratch = tempfile::tempdir().map_err(|error| Failure::environment("no scratch folder").because(error))?;
-        let own = Organization::from_seed(0);
-        let organization = Organization { id: cassette.organization().unwrap_or(own.id.clone()), ..own };
-        let json = serde_json::to_vec(&organization)
-            .map_err(|error| Failure::environment("the organisation cannot be written").because(error))?;
-        crate::target::write_private(&scratch.path().join("organization.json"), &json)?;
+        fixtures::settle(scratch.path(), &fixtures::organization(cassette.organization()))?;
         let cloud = CloudProcess::launch(&Launch { control: false, ..Launch::new(scratch.path()) }).await?;
         let api = Api::new(&cloud.environment(true))?;
         Ok(Self { api, known: BTreeMap::new(), _scratch: scratch, _cloud: cloud })
