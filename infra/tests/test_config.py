@@ -563,6 +563,7 @@ def test_values_that_must_agree_are_not_compared_while_one_is_refused() -> None:
     assert len(faults({"container": {"maxScale": 51, "minScale": 9}})) == 1
     assert len(faults({"container": {"memoryMb": 1, "cpuMillis": 6000}})) == 1
     assert len(faults({"container": {"memoryMb": 128, "cpuMillis": 6001}})) == 1
+    assert len(faults({"serverlessDatabase": {"minCpu": 3, "maxCpu": 16}})) == 1
     assert len(faults({"database": {"settings": {**ALL_SIX, "log_lock_waits": True}, "engine": "MySQL-15"}})) == 1
 
 
@@ -600,6 +601,21 @@ def test_no_fault_shows_a_value_beside_an_encrypted_one() -> None:
     with pytest.raises(InvalidConfiguration) as refused:
         read(given)
     assert len(refused.value.faults) == 7
+    assert "hunter2" not in str(refused.value)
+
+
+def test_no_fault_shows_an_encrypted_project() -> None:
+    key = "scaleway:projectId"
+    given = Given(
+        project=PROJECT,
+        stack=STACK,
+        values={**texts({}), key: "hunter2"},
+        secret_keys=frozenset((*SECRET_KEYS, key)),
+        environment={},
+    )
+    with pytest.raises(InvalidConfiguration) as refused:
+        read(given)
+    assert "scaleway:projectId" in str(refused.value)
     assert "hunter2" not in str(refused.value)
 
 
@@ -675,3 +691,6 @@ def test_what_a_configuration_does_not_say_has_its_default() -> None:
     assert (least.observability.retention_days, least.observability.contacts) == (30, ())
     assert least.observability.alerts == ("PostgreSQL", "SQL Databases", "Cockpit")
     assert (least.identity.key_expires_at, least.credentials.database_note) == (None, None)
+    assert least.identity.description == "The application, as it meets Scaleway."
+    assert least.identity.policy_description == "What the application may do."
+    assert least.identity.key_description == "The application's API key."

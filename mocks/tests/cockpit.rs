@@ -490,9 +490,10 @@ async fn a_project_goes_with_its_cockpit() {
     let left: Vec<&str> = ["cockpit.data_source", "cockpit.alert_manager", "cockpit.alert", "cockpit.grafana_user"]
         .into_iter()
         .filter(|kind| {
-            fixture.cloud.store().read(|tables| {
-                tables.all(kind).any(|(_, record)| record.text_or_hidden("project_id") == project)
-            })
+            fixture
+                .cloud
+                .store()
+                .read(|tables| tables.all(kind).any(|(_, record)| record.text_or_hidden("project_id") == project))
         })
         .collect();
     assert!(left.is_empty(), "{left:?}");
@@ -577,6 +578,8 @@ async fn grafana_is_the_projects_and_its_users_have_numbers() {
     assert_eq!(fixture.send("DELETE", &path, Value::Null).await.status, 204);
     assert_eq!(fixture.send("DELETE", &path, Value::Null).await.status, 404);
     assert_eq!(fixture.get(&users).await.body["total_count"], 0);
+    let next = fixture.post(&users, json!({"login": "ops"})).await.body;
+    assert_ne!(next["id"], made["id"], "a number is given once");
 }
 
 #[rstest]

@@ -26,6 +26,11 @@ pub(super) fn organization(id: Option<String>) -> Organization {
     }
 }
 
+/// Whether an identifier is one of the account's own, or of Scaleway's prepared alerts.
+pub(super) fn is_told(id: &str) -> bool {
+    id == ORGANIZATION || MEMBERS.iter().any(|(member, _)| *member == id)
+}
+
 /// Puts a state directory's organisation into place.
 pub(super) fn settle(folder: &Path, organization: &Organization) -> Result<(), Failure> {
     let json = serde_json::to_vec(organization)
