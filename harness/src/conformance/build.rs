@@ -9,6 +9,9 @@ use crate::{Failure, Progress, Workspace};
 /// The module whose tests they are.
 const MODULE: &str = "github.com/scaleway/terraform-provider-scaleway/v2";
 
+/// The SDK that it asks Scaleway's API by.
+const SDK: &str = "github.com/scaleway/scaleway-sdk-go";
+
 /// The provider's pinned module.
 pub(super) struct Provider {
     module: GoModule,
@@ -49,6 +52,11 @@ impl Provider {
     /// Where its sources lie, with the recordings of its tests.
     pub(super) fn sources(&self) -> Result<PathBuf, Failure> {
         self.module.sources_of(MODULE)
+    }
+
+    /// Where the sources of the SDK lie.
+    pub(super) fn sdk(&self) -> Result<PathBuf, Failure> {
+        self.module.sources_of(SDK)
     }
 
     /// The test program of a product, built if it is not there yet.
