@@ -40,7 +40,7 @@ impl Api {
     }
 
     /// An HTTP client that goes the way and trusts the roots of this environment.
-    pub(super) fn client(environment: &Environment) -> Result<Client, Failure> {
+    pub(crate) fn client(environment: &Environment) -> Result<Client, Failure> {
         let broken = |what: String| Failure::environment(what).next("stackproof cloud stop && stackproof cloud start");
         crate::tls::install();
         let mut builder = Client::builder().timeout(TIMEOUT).no_proxy();

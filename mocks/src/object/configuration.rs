@@ -299,7 +299,8 @@ pub(super) fn put_policy(
         bucket.policy = Some(Policy::in_order(&input.policy));
         Ok(())
     })?;
-    Ok(S3Response::new(PutBucketPolicyOutput::default()))
+    // Scaleway says 200 (recorded), where S3 has 204.
+    Ok(S3Response::with_status(PutBucketPolicyOutput::default(), StatusCode::OK))
 }
 
 /// `DELETE ?policy`.

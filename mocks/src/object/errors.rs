@@ -173,8 +173,16 @@ fn document(
     bodiless: bool,
 ) -> Response<Body> {
     let resource = escape(resource);
+    // Recorded of these two, and of no other.
+    let bucket = match code {
+        "NoSuchLifecycleConfiguration" | "NoSuchTagSet" => {
+            let name = resource.trim_start_matches('/').split('/').next().unwrap_or_default();
+            format!("<BucketName>{name}</BucketName>")
+        }
+        _ => String::new(),
+    };
     let xml = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{text}</Message><RequestId>{request_id}</RequestId><HostId>{request_id}</HostId><Resource>{resource}</Resource></Error>"
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{text}</Message><RequestId>{request_id}</RequestId><HostId>{request_id}</HostId><Resource>{resource}</Resource>{bucket}</Error>"
     );
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     let mut response = Response::new(if bodiless { Body::empty() } else { Body::from(xml) });

@@ -27,6 +27,8 @@ pub(super) struct Request {
     pub(super) url: String,
     #[serde(default)]
     pub(super) body: String,
+    #[serde(default)]
+    pub(super) headers: std::collections::BTreeMap<String, Vec<String>>,
 }
 
 /// What was answered.
@@ -37,6 +39,14 @@ pub(super) struct Response {
     pub(super) body: String,
     #[serde(default)]
     pub(super) headers: std::collections::BTreeMap<String, Vec<String>>,
+}
+
+impl Response {
+    /// A header, whatever the case of its name.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.and_then(|(_, values)| values.first()).map(String::as_str)
+    }
 }
 
 impl Cassette {
@@ -53,12 +63,16 @@ impl Cassette {
         serde_saphyr::from_str_with_options(&text, options).map_err(|error| broken(error.to_string()))
     }
 
-    /// The organisation it was recorded in: the first one named.
+    /// The organisation it was recorded in: the first one named, or in S3 the first owner.
     pub(super) fn organization(&self) -> Option<String> {
         let named = ["organization_id", "project_id"];
         let texts = self.interactions.iter().flat_map(|one| [&one.request.body, &one.response.body]);
         let values: Vec<serde_json::Value> = texts.filter_map(|text| serde_json::from_str(text).ok()).collect();
-        named.iter().find_map(|field| values.iter().find_map(|value| find(value, field)))
+        let owner = || {
+            let owner = regex::Regex::new("<Owner>.*?<ID>([0-9a-f-]{36})").ok()?;
+            self.interactions.iter().find_map(|one| Some(owner.captures(&one.response.body)?[1].to_owned()))
+        };
+        named.iter().find_map(|field| values.iter().find_map(|value| find(value, field))).or_else(owner)
     }
 }
 

@@ -49,7 +49,8 @@ fn walk(recorded: &Value, seen: &Value, how: (&Known, bool), path: String, found
 
 fn classifies(path: &str) -> bool {
     let last = path.rsplit('.').next().unwrap_or(path);
-    matches!(last, "type" | "resource" | "precondition" | "reason" | "argument_name" | "method" | "action")
+    let last = last.trim_end_matches("[]");
+    matches!(last, "Code" | "type" | "resource" | "precondition" | "reason" | "argument_name" | "method" | "action")
 }
 
 fn name(value: &Value) -> &'static str {
@@ -95,9 +96,14 @@ pub(super) fn learn(recorded: &Value, seen: &Value, known: &mut Known) {
     match (recorded, seen) {
         (Value::Object(recorded), Value::Object(seen)) => {
             for (key, value) in recorded {
-                if let Some(seen) = seen.get(key) {
-                    learn(value, seen, known);
+                let Some(seen) = seen.get(key) else { continue };
+                // S3's identifiers have no form of their own.
+                if matches!(key.as_str(), "UploadId" | "VersionId")
+                    && let (Some(recorded), Some(seen)) = (value[0].as_str(), seen[0].as_str())
+                {
+                    known.entry(recorded.to_owned()).or_insert_with(|| seen.to_owned());
                 }
+                learn(value, seen, known);
             }
         }
         (Value::Array(recorded), Value::Array(seen)) => {

@@ -7,6 +7,7 @@
 
 mod cassette;
 mod compare;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -119,6 +120,7 @@ const MASKED: &str = "SCWXXXXXXXXXXXXXXXXX";
 /// One recording being asked again.
 struct Player {
     api: Api,
+    storage: storage::Storage,
     /// Recorded identifiers and ours.
     known: compare::Known,
     latest_key: Option<String>,
@@ -132,13 +134,16 @@ impl Player {
         fixtures::settle(scratch.path(), &fixtures::organization(cassette.organization()))?;
         let cloud = CloudProcess::launch(&Launch { control: false, ..Launch::new(scratch.path()) }).await?;
         let api = Api::new(&cloud.environment(true))?;
-        Ok(Self { api, known: compare::Known::new(), latest_key: None, _scratch: scratch, _cloud: cloud })
+        let storage = storage::Storage::new(&cloud.environment(false))?;
+        Ok(Self { api, storage, known: compare::Known::new(), latest_key: None, _scratch: scratch, _cloud: cloud })
     }
 
     /// Asks one request again; returns route and difference of all differences, nothing if it is passed over.
     async fn ask(&mut self, recorded: &Interaction) -> Result<Option<Vec<(String, String)>>, Failure> {
-        let Some(path) = recorded.request.url.strip_prefix("https://api.scaleway.com") else { return Ok(None) };
         let Ok(method) = recorded.request.method.parse::<Method>() else { return Ok(None) };
+        let Some(path) = recorded.request.url.strip_prefix("https://api.scaleway.com") else {
+            return self.ask_storage(&method, recorded).await;
+        };
         let Some(path) = self.here(path, recorded.response.code) else { return Ok(None) };
         let told: Value = serde_json::from_str(&recorded.response.body).unwrap_or_default();
         let path = self.unmasked(&path, &told);
@@ -163,6 +168,27 @@ impl Player {
         {
             self.latest_key = Some(key.to_owned());
         }
+        let differences = compare::differences(&told, &seen.body, &self.known, code >= 400);
+        Ok(Some(differences.into_iter().map(|how| (route.clone(), how)).collect()))
+    }
+
+    /// Likewise a request to Object Storage.
+    async fn ask_storage(
+        &mut self,
+        method: &Method,
+        recorded: &Interaction,
+    ) -> Result<Option<Vec<(String, String)>>, Failure> {
+        let address = self.ours(&recorded.request.url);
+        let body = self.ours(&recorded.request.body);
+        let asked = self.storage.ask(method, &address, body, recorded, &mut self.known).await?;
+        let Some(seen) = asked else { return Ok(None) };
+        let route = storage_route(method, &recorded.request.url);
+        let code = recorded.response.code;
+        if seen.status != code {
+            return Ok(Some(vec![(route, format!("status {} instead of {code}", seen.status))]));
+        }
+        let told = storage::xml(&recorded.response.body);
+        compare::learn(&told, &seen.body, &mut self.known);
         let differences = compare::differences(&told, &seen.body, &self.known, code >= 400);
         Ok(Some(differences.into_iter().map(|how| (route.clone(), how)).collect()))
     }
@@ -226,6 +252,22 @@ fn route(method: &Method, path: &str) -> String {
         if varies { "{}".to_owned() } else { part.to_owned() }
     };
     format!("{method} {}", path.split('/').map(part).collect::<Vec<_>>().join("/"))
+}
+
+/// `GET bucket?lifecycle`, `PUT object`.
+fn storage_route(method: &Method, address: &str) -> String {
+    let Ok(url) = url::Url::parse(address) else { return format!("{method} {address}") };
+    let of_service = url.host_str().is_some_and(|host| host.starts_with("s3."));
+    let what = match url.path() {
+        "/" if of_service => "service",
+        "/" => "bucket",
+        _ => "object",
+    };
+    let mut asked: Vec<String> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
+    asked.sort();
+    asked.retain(|name| name != "x-id");
+    let query = if asked.is_empty() { String::new() } else { format!("?{}", asked.join("&")) };
+    format!("{method} {what}{query}")
 }
 
 #[cfg(test)]
