@@ -132,6 +132,8 @@ class Recorder(pulumi.runtime.Mocks):
         self.options: dict[str, RegisterResourceRequest] = {}
         self.told: dict[str, frozenset[str]] = {}
         """What each component told the engine to keep of it, by its logical name."""
+        self.called_by: list[str] = []
+        """Which provider each call for alerts went to."""
         self._alerts = alerts
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, object]]:
@@ -152,6 +154,7 @@ class Recorder(pulumi.runtime.Mocks):
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, object], list[tuple[str, str]] | None]:
         """Answers the one question the program has for a cloud, in a preview as well: which alerts there are."""
         assert args.token == "scaleway:observability/getPreconfiguredAlert:getPreconfiguredAlert"
+        self.called_by.append(args.provider or "")
         assert cast("dict[str, object]", args.args) == {"projectId": PROJECT_ID, "region": "nl-ams"}  # pyright: ignore[reportUnknownMemberType] - untyped in the SDK
         return {"alerts": [_alert(product, rule) for product, rule in self._alerts]}, []
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pulumi
+import pulumiverse_scaleway
 import pytest
 
 from stackproof_infra.components.container import Container
@@ -72,7 +73,7 @@ MADE: dict[str, Callable[[pulumi.ResourceOptions], object]] = {
         "it", EncryptionArgs(place=PLACE, description="d", rotation_days=1, protected=True), opts
     ),
     "Observability": lambda opts: Observability(
-        "it", ObservabilityArgs(place=PLACE, retention_days=30, contacts=[], alerts=[]), opts
+        "it", ObservabilityArgs(place=PLACE, retention_days=30, contacts=[], alerts=["Cockpit"]), opts
     ),
     "StoredSecret": lambda opts: StoredSecret("it", StoredSecretArgs(place=PLACE, description="d", value="v"), opts),
     "Container": lambda opts: Container(
@@ -119,3 +120,18 @@ def test_a_component_takes_options(make: Callable[[pulumi.ResourceOptions], obje
     assert len(cloud.made) >= 2
     assert [made.name for made in cloud.made if not made.protected] == []
     assert [made.parent for made in cloud.made if not made.component] == ["it"] * (len(cloud.made) - 1)
+
+
+@pytest.mark.parametrize("make", MADE.values(), ids=MADE.keys())
+def test_a_component_uses_the_provider_it_is_given(make: Callable[[pulumi.ResourceOptions], object]) -> None:
+    """Resources and calls alike: a call with another one's credentials would be denied."""
+    cloud = Recorder()
+
+    def program() -> None:
+        make(pulumi.ResourceOptions(providers=[pulumiverse_scaleway.Provider("elsewhere")]))
+
+    run(program, PROJECT, "test", {}, (), cloud)
+    resources = [made.name for made in cloud.made if not made.component and made.name != "elsewhere"]
+    assert resources != []
+    assert [name for name in resources if "::elsewhere::" not in cloud.options[name].provider] == []
+    assert [provider for provider in cloud.called_by if "::elsewhere::" not in provider] == []
