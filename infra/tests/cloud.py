@@ -94,6 +94,8 @@ class Made:
     """Logical name of the component it belongs to; empty for what belongs to none."""
     protected: bool
     """Whether Pulumi refuses to delete it."""
+    after: frozenset[str]
+    """Logical names of what must be there before."""
 
     def __getitem__(self, key: str) -> object:
         """Returns an input's plain value; a missing one is a failed test."""
@@ -142,6 +144,7 @@ class Recorder(pulumi.runtime.Mocks):
             component=not args.custom,
             parent=self.options[args.name].parent.rpartition("::")[2] if self.options[args.name].parent else "",
             protected=self.options[args.name].protect,
+            after=frozenset(urn.rpartition("::")[2] for urn in self.options[args.name].dependencies),
         )
         self.made.append(made)
         return made.id, {**inputs, **_computed(made)}

@@ -139,6 +139,7 @@ def test_help_says_what_everything_is_for(capsys: pytest.CaptureFixture[str]) ->
     assert "FILE a Pulumi.<stack>.yaml" in said
     assert "--stack NAME the stack's name, where the file's does not say it" in said
     assert "--json print one JSON document" in said
+    assert "--given KEY a key that whoever deploys adds if it is missing" in said
 
 
 def test_an_encrypted_value_counts_as_given_whatever_it_holds(capsys: pytest.CaptureFixture[str], file: Path) -> None:

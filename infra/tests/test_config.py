@@ -485,6 +485,12 @@ def test_project_and_region_come_from_the_environment_when_the_configuration_nam
     assert (place.project_id, place.region) == (ID, "pl-waw")
 
 
+def test_a_program_takes_the_project_from_the_environment_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCW_DEFAULT_PROJECT_ID", PROJECT_ID)
+    graph = deploy({"scaleway:projectId": None})
+    assert graph.the("network/vpc:Vpc")["projectId"] == PROJECT_ID
+
+
 def test_the_configuration_beats_the_environment() -> None:
     environment = {"SCW_DEFAULT_PROJECT_ID": ID, "SCW_DEFAULT_REGION": "pl-waw"}
     place = settings({}, environment=environment).place
@@ -556,11 +562,15 @@ def test_values_that_must_agree_are_not_compared_while_one_is_refused() -> None:
     assert len(faults({"container": {"minScale": 51}})) == 1
     assert len(faults({"container": {"maxScale": 51, "minScale": 9}})) == 1
     assert len(faults({"container": {"memoryMb": 1, "cpuMillis": 6000}})) == 1
-    assert len(faults({"database": {"settings": {**ALL_SIX, "log_lock_waits": True}, "engine": "PostgreSQL-9"}})) == 1
+    assert len(faults({"container": {"memoryMb": 128, "cpuMillis": 6001}})) == 1
+    assert len(faults({"serverlessDatabase": {"minCpu": 3, "maxCpu": 16}})) == 1
+    assert len(faults({"database": {"settings": {**ALL_SIX, "log_lock_waits": True}, "engine": "MySQL-15"}})) == 1
 
 
 def test_settings_of_a_newer_engine_are_taken_there() -> None:
     slow = {**ALL_SIX, "log_min_duration_statement": 500, "log_lock_waits": True, "random_page_cost": 1.1}
+    (refused,) = faults({"database": {"engine": "PostgreSQL-14", "settings": slow}})
+    assert "which PostgreSQL-14 does not let customers set" in refused
     for engine in ("PostgreSQL-16", "PostgreSQL-17"):
         taken = settings({"database": {"engine": engine, "settings": slow}}).database.settings
         assert taken["log_min_duration_statement"] == "500"
@@ -591,6 +601,21 @@ def test_no_fault_shows_a_value_beside_an_encrypted_one() -> None:
     with pytest.raises(InvalidConfiguration) as refused:
         read(given)
     assert len(refused.value.faults) == 7
+    assert "hunter2" not in str(refused.value)
+
+
+def test_no_fault_shows_an_encrypted_project() -> None:
+    key = "scaleway:projectId"
+    given = Given(
+        project=PROJECT,
+        stack=STACK,
+        values={**texts({}), key: "hunter2"},
+        secret_keys=frozenset((*SECRET_KEYS, key)),
+        environment={},
+    )
+    with pytest.raises(InvalidConfiguration) as refused:
+        read(given)
+    assert "scaleway:projectId" in str(refused.value)
     assert "hunter2" not in str(refused.value)
 
 
@@ -634,6 +659,8 @@ def test_a_share_of_the_largest_and_smallest_good_values_is_taken() -> None:
     assert taken.operators == (ID,)
     assert taken.network.cidr == "172.31.255.248/29"
     assert settings({"network": {"cidr": "192.168.240.0/20"}}).network.cidr == "192.168.240.0/20"
+    least_memory = {"memoryMb": 1000, "cpuMillis": 1000}
+    assert settings({"container": least_memory}).container.memory_mb == 1000
     assert taken.database.volume_gb == 10_000
     assert taken.storage.readers == ()
     assert taken.container.environment == {"A" * 100: "x" * 1000, "EMPTY": ""}
@@ -657,8 +684,13 @@ def test_what_a_configuration_does_not_say_has_its_default() -> None:
     assert (container.port, container.min_scale, container.max_scale) == (8080, 0, 5)
     assert (container.memory_mb, container.cpu_millis, container.concurrency) == (512, 250, 50)
     assert (container.timeout_seconds, container.health_path) == (300, "/health")
+    assert container.description == "The application."
+    assert container.namespace_description == "The application's containers."
     assert (container.domain, container.cron, container.private) == (None, None, False)
     assert (container.environment, container.secret_environment) == ({}, {})
     assert (least.observability.retention_days, least.observability.contacts) == (30, ())
     assert least.observability.alerts == ("PostgreSQL", "SQL Databases", "Cockpit")
     assert (least.identity.key_expires_at, least.credentials.database_note) == (None, None)
+    assert least.identity.description == "The application, as it meets Scaleway."
+    assert least.identity.policy_description == "What the application may do."
+    assert least.identity.key_description == "The application's API key."

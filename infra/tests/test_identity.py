@@ -112,3 +112,7 @@ def test_keys_end_when_configured(graph: Graph) -> None:
     assert "expiresAt" not in graph.the("iam/apiKey:ApiKey").asked
     changed = deploy({"identity": {"keyExpiresAt": "2030-01-31T00:00:00Z"}, "container": {"private": True}})
     assert [made["expiresAt"] for made in changed.all("iam/apiKey:ApiKey")] == ["2030-01-31T00:00:00Z"] * 2
+
+
+def test_a_key_is_made_once_its_rights_are_there(graph: Graph) -> None:
+    assert "application-policy" in graph.the("iam/apiKey:ApiKey").after

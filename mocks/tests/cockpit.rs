@@ -578,6 +578,8 @@ async fn grafana_is_the_projects_and_its_users_have_numbers() {
     assert_eq!(fixture.send("DELETE", &path, Value::Null).await.status, 204);
     assert_eq!(fixture.send("DELETE", &path, Value::Null).await.status, 404);
     assert_eq!(fixture.get(&users).await.body["total_count"], 0);
+    let next = fixture.post(&users, json!({"login": "ops"})).await.body;
+    assert_ne!(next["id"], made["id"], "a number is given once");
 }
 
 #[rstest]

@@ -14,7 +14,7 @@ use stackproof_cloud::{
 use support::{Answer, Fixture};
 
 /// No usual request makes one: they come along with others or are switched on; tests of their product have them.
-const MADE_BY_OTHERS: [&str; 12] = [
+const MADE_BY_OTHERS: [&str; 13] = [
     "registry.image",
     "registry.tag",
     "iam.saml",
@@ -24,6 +24,7 @@ const MADE_BY_OTHERS: [&str; 12] = [
     "rdb.log",
     "cockpit.alert_manager",
     "cockpit.alert",
+    "cockpit.grafana",
     "cockpit.grafana_user",
     "cockpit.plan",
     "cockpit.offer",

@@ -26,6 +26,9 @@ pub(crate) struct Arguments {
     /// Take what passes into the ratchet, and write docs/conformance.md.
     #[arg(long)]
     update: bool,
+    /// Write docs/limits.md anew instead: what differs, and which operations answer 501.
+    #[arg(long, conflicts_with_all = ["product", "run", "subset", "gateway", "recordings", "update", "json"])]
+    limits: bool,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -35,7 +38,10 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let workspace = Workspace::find()?;
     let progress = if arguments.json { Progress::Silent } else { Progress::detect() };
-    let Arguments { product, run, subset, gateway, recordings, update, json } = arguments;
+    let Arguments { product, run, subset, gateway, recordings, update, limits, json } = arguments;
+    if limits {
+        return write_page(&workspace, "docs/limits.md", &conformance::limits(&workspace)?).map(|()| Exit::Success);
+    }
     if recordings {
         return again(&conformance::replay(&workspace, &product, &progress).await?, json);
     }
@@ -53,9 +59,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     }
     if update {
         expected.advance(&workspace, &conformance)?;
-        let page = workspace.root.join("docs/conformance.md");
-        std::fs::write(&page, conformance::page(&conformance))
-            .map_err(|error| Failure::environment(format!("{} cannot be written", page.display())).because(error))?;
+        write_page(&workspace, "docs/conformance.md", &conformance::page(&conformance))?;
     }
     let broken = expected.broken_by(&conformance);
     if broken.is_empty() {
@@ -66,6 +70,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     Err(Failure::failed(format!("{} acceptance tests passed before and do not now", broken.len()))
         .because(lines.join("\n"))
         .next(format!("stackproof conformance --product {} --run '^{}$'", broken[0].0, broken[0].1.name)))
+}
+
+fn write_page(workspace: &Workspace, page: &str, text: &str) -> Result<(), Failure> {
+    let path = workspace.root.join(page);
+    std::fs::write(&path, text)
+        .map_err(|error| Failure::environment(format!("{} cannot be written", path.display())).because(error))
 }
 
 /// Tells what came of asking recorded requests again.

@@ -9,6 +9,9 @@ use crate::{Failure, Progress, Workspace};
 /// The module whose tests they are.
 const MODULE: &str = "github.com/scaleway/terraform-provider-scaleway/v2";
 
+/// The SDK that it asks Scaleway's API by.
+const SDK: &str = "github.com/scaleway/scaleway-sdk-go";
+
 /// The provider's pinned module.
 pub(super) struct Provider {
     module: GoModule,
@@ -20,6 +23,8 @@ pub(super) struct Provider {
 pub(super) struct Tests {
     pub(super) product: String,
     pub(super) program: PathBuf,
+    /// The folder of the provider's sources they come from.
+    pub(super) sources: PathBuf,
 }
 
 impl Provider {
@@ -49,13 +54,19 @@ impl Provider {
         self.module.sources_of(MODULE)
     }
 
+    /// Where the sources of the SDK lie.
+    pub(super) fn sdk(&self) -> Result<PathBuf, Failure> {
+        self.module.sources_of(SDK)
+    }
+
     /// The test program of a product, built if it is not there yet.
     pub(super) fn tests_of(&self, product: &str, progress: &Progress) -> Result<Tests, Failure> {
         let package = format!("{MODULE}/internal/services/{product}");
         let what = format!("building the provider's acceptance tests of {product}");
         let name = format!("conformance-{product}");
         let program = self.module.test_program(&name, &self.version, &package, &what, progress)?;
-        Ok(Tests { product: product.to_owned(), program })
+        let sources = self.sources()?.join("internal/services").join(product);
+        Ok(Tests { product: product.to_owned(), program, sources })
     }
 }
 

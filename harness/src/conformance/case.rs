@@ -6,20 +6,17 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use stackproof_cloud::services::Organization;
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::build::Tests;
+use super::fixtures;
 use super::result::{Case, Status};
 use crate::Failure;
 use crate::target::{CloudProcess, Launch};
 
 /// How long a test may take. The longest recorded ones poll a few times at an interval we shorten.
 const LIMIT: Duration = Duration::from_secs(300);
-
-/// The organisation of the provider's own test account: tests name it, and its default project.
-const ORGANIZATION: &str = "105bdce1-64c0-48ab-899d-868455867ecf";
 
 /// Terraform on this machine.
 pub(super) struct Terraform {
@@ -63,7 +60,10 @@ pub(super) async fn run(
     for folder in [folder.join("testdata"), scratch.path().join("home"), scratch.path().join("cloud")] {
         std::fs::create_dir_all(folder).map_err(broken)?;
     }
-    let cloud = cloud(&scratch.path().join("cloud")).await?;
+    fixtures::lay(tests, &folder)?;
+    let cloud = scratch.path().join("cloud");
+    fixtures::settle(&cloud, &fixtures::organization(None))?;
+    let cloud = CloudProcess::launch(&Launch { control: false, ..Launch::new(&cloud) }).await?;
     let mut command = Command::new(&tests.program);
     command.args(["-test.v", "-test.run", &format!("^{name}$")]).current_dir(&folder);
     command.env_clear().env("HOME", scratch.path().join("home"));
@@ -85,14 +85,6 @@ pub(super) async fn run(
         std::fs::write(logs.join(format!("{name}.log")), output.unwrap_or_default()).map_err(broken)?;
     }
     Ok(Case { name: name.to_owned(), status, reason, seconds })
-}
-
-async fn cloud(folder: &Path) -> Result<CloudProcess, Failure> {
-    let organization = Organization { id: ORGANIZATION.into(), ..Organization::from_seed(0) };
-    let json = serde_json::to_vec(&organization)
-        .map_err(|error| Failure::environment("the organisation cannot be written").because(error))?;
-    crate::target::write_private(&folder.join("organization.json"), &json)?;
-    CloudProcess::launch(&Launch { control: false, ..Launch::new(folder) }).await
 }
 
 /// Everything the process says; nothing where it took too long and was ended with all its children.

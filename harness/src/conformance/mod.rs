@@ -8,6 +8,9 @@
 mod build;
 mod case;
 mod expected;
+mod fixtures;
+mod limits;
+mod operations;
 mod page;
 mod recording;
 mod result;
@@ -20,6 +23,7 @@ use futures::{StreamExt, stream};
 use crate::{Failure, Progress, Workspace};
 
 pub use expected::Expected;
+pub use limits::limits;
 pub use page::page;
 pub use recording::{Difference, Replay, replay};
 pub use result::{Case, Conformance, Product, Status};

@@ -100,7 +100,7 @@ fn user(kind: &str, id: &str, email: &str, username: &str, organization: &str, n
     Record::of(&json!({
         "id": id, "email": email, "username": username, "first_name": "", "last_name": "", "phone_number": "",
         "locale": "en_US", "type": kind, "status": "activated", "mfa": false, "two_factor_enabled": false,
-        "account_root_user_id": "", "locked": false, "last_login_at": null, "deletable": kind != OWNER,
+        "account_root_user_id": "", "locked": false, "last_login_at": now, "deletable": kind != OWNER,
         "organization_id": organization, "tags": [], "created_at": now, "updated_at": now,
     }))
 }

@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use stackproof_cloud::services::Organization;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 use time::{Duration, OffsetDateTime};
 
 use super::Expected;
 use super::build::Provider;
+use super::fixtures;
 use crate::target::{Api, CloudProcess, Launch};
 use crate::{Failure, Progress, Workspace};
 use cassette::{Cassette, Interaction};
@@ -48,7 +48,7 @@ pub struct Replay {
     pub recordings: usize,
     /// Requests asked again.
     pub requests: usize,
-    /// Requests passed over: of other products, or signed by keys nobody has.
+    /// Requests passed over: signed by keys nobody has, or of what the recorded account held before.
     pub passed_over: usize,
     /// All differences.
     pub differences: Vec<Difference>,
@@ -113,11 +113,15 @@ fn recordings(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(paths)
 }
 
+/// What the recorder writes for access keys in paths.
+const MASKED: &str = "SCWXXXXXXXXXXXXXXXXX";
+
 /// One recording being asked again.
 struct Player {
     api: Api,
     /// Recorded identifiers and ours.
-    known: BTreeMap<String, String>,
+    known: compare::Known,
+    latest_key: Option<String>,
     _scratch: tempfile::TempDir,
     _cloud: CloudProcess,
 }
@@ -125,26 +129,23 @@ struct Player {
 impl Player {
     async fn begin(cassette: &Cassette) -> Result<Self, Failure> {
         let scratch = tempfile::tempdir().map_err(|error| Failure::environment("no scratch folder").because(error))?;
-        let own = Organization::from_seed(0);
-        let organization = Organization { id: cassette.organization().unwrap_or(own.id.clone()), ..own };
-        let json = serde_json::to_vec(&organization)
-            .map_err(|error| Failure::environment("the organisation cannot be written").because(error))?;
-        crate::target::write_private(&scratch.path().join("organization.json"), &json)?;
+        fixtures::settle(scratch.path(), &fixtures::organization(cassette.organization()))?;
         let cloud = CloudProcess::launch(&Launch { control: false, ..Launch::new(scratch.path()) }).await?;
         let api = Api::new(&cloud.environment(true))?;
-        Ok(Self { api, known: BTreeMap::new(), _scratch: scratch, _cloud: cloud })
+        Ok(Self { api, known: compare::Known::new(), latest_key: None, _scratch: scratch, _cloud: cloud })
     }
 
     /// Asks one request again; returns route and difference of all differences, nothing if it is passed over.
     async fn ask(&mut self, recorded: &Interaction) -> Result<Option<Vec<(String, String)>>, Failure> {
         let Some(path) = recorded.request.url.strip_prefix("https://api.scaleway.com") else { return Ok(None) };
         let Ok(method) = recorded.request.method.parse::<Method>() else { return Ok(None) };
-        let path = self.ours(path);
+        let Some(path) = self.here(path, recorded.response.code) else { return Ok(None) };
+        let told: Value = serde_json::from_str(&recorded.response.body).unwrap_or_default();
+        let path = self.unmasked(&path, &told);
         let body = moved(&self.ours(&recorded.request.body), recorded);
         let body = if body.is_empty() { None } else { serde_json::from_str::<Value>(&body).ok() };
         let seen = self.api.send(method.clone(), &path, body).await?;
         let route = route(&method, &path);
-        let told: Value = serde_json::from_str(&recorded.response.body).unwrap_or_default();
         let code = recorded.response.code;
         if seen.status == 501 {
             return Ok(Some(vec![(route, "not implemented".into())]));
@@ -157,8 +158,31 @@ impl Player {
             return Ok(Some(vec![(route, format!("status {} instead of {code}", seen.status))]));
         }
         compare::learn(&told, &seen.body, &mut self.known);
-        let differences = compare::differences(&told, &seen.body, code >= 400);
+        if method == Method::POST
+            && let Some(key) = seen.body["access_key"].as_str()
+        {
+            self.latest_key = Some(key.to_owned());
+        }
+        let differences = compare::differences(&told, &seen.body, &self.known, code >= 400);
         Ok(Some(differences.into_iter().map(|how| (route.clone(), how)).collect()))
+    }
+
+    /// The path with our identifiers in it; nothing when it leads to what the recorded account had before.
+    fn here(&self, path: &str, code: u16) -> Option<String> {
+        let route = path.split('?').next().unwrap_or(path);
+        let mut parts = route.split('/').filter(|part| uuid::Uuid::parse_str(part).is_ok());
+        let foreign = parts.any(|part| !self.known.contains_key(part) && !fixtures::is_told(part));
+        // That something is not there may well be asked of what never was.
+        if foreign && code < 400 { None } else { Some(self.ours(path)) }
+    }
+
+    /// The path with the access key in it that the recorder hid: the one of the answer, else the latest made.
+    fn unmasked(&self, path: &str, told: &Value) -> String {
+        let named = told["access_key"].as_str().and_then(|key| self.known.get(key));
+        match named.or(self.latest_key.as_ref()) {
+            Some(key) => path.replace(MASKED, key),
+            None => path.to_owned(),
+        }
     }
 
     /// A text of the recording with our identifiers in it.

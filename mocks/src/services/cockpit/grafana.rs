@@ -5,17 +5,19 @@ use serde_json::{Value, json};
 use super::{READ, WRITE, of_project, project};
 use crate::kernel::{Act, Answer, Look, Reason, Record, Refusal, Resource};
 
+const GRAFANA: &str = "cockpit.grafana";
 const USER: &str = "cockpit.grafana_user";
 const USERS: &str = "/cockpit/v1/grafana/users";
 const ITEM: &str = "/cockpit/v1/grafana/users/{grafana_user_id}";
 
-pub(super) fn user() -> Resource {
-    Resource::new(USER)
-        .called("grafana user")
-        .at(ITEM)
+/// A project's Grafana: its address. Hidden is the number of its latest user.
+pub(super) fn grafana() -> Resource {
+    Resource::new(GRAFANA)
+        .called("grafana")
+        .at("/cockpit/v1/grafana")
         .of_parent()
         .permissions(READ, WRITE)
-        .without(&["GET", "PATCH"])
+        .without(&["GET", "PATCH", "DELETE"])
         .look("/cockpit/v1/grafana", |look| {
             let project = project(look.tables, look.catalogue, look.call)?;
             Ok(json!({"grafana_url": format!("https://{project}.dashboard.cockpit.scaleway.com")}))
@@ -23,6 +25,16 @@ pub(super) fn user() -> Resource {
         .act("POST", "/cockpit/v1/grafana/sync-data-sources", |act| {
             project(act.tx.tables(), act.catalogue, act.call).map(|_| Answer::NoContent)
         })
+}
+
+/// Who may sign in there.
+pub(super) fn user() -> Resource {
+    Resource::new(USER)
+        .called("grafana user")
+        .at(ITEM)
+        .of_parent()
+        .permissions(READ, WRITE)
+        .without(&["GET", "PATCH"])
         .look(USERS, list)
         .act("POST", USERS, create)
         .act("POST", "/cockpit/v1/grafana/users/{grafana_user_id}/reset-password", |act| {
@@ -65,9 +77,12 @@ fn create(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     if of(tables, &project).any(|(_, user)| user.text("login") == login) {
         return Err(Refusal::argument("login", Reason::Constraint, format!("{login} already exists")));
     }
-    // Numbered from 2: the first one is Grafana's own administrator (recorded).
-    let last = of(tables, &project).filter_map(|(_, user)| user.body.get("id")?.as_u64()).max().unwrap_or(1);
-    let id = last + 1;
+    // Numbered from 2, and never twice: the first one is Grafana's own administrator (recorded).
+    let last = tables.get(GRAFANA, &project).and_then(|grafana| grafana.hidden.get("last_user")?.as_u64());
+    let id = last.unwrap_or(1) + 1;
+    let mut grafana = of_project(&json!({}), &project);
+    grafana.hidden.insert("last_user".into(), id.into());
+    act.tx.put(GRAFANA, &project, grafana);
     let body = json!({"id": id, "login": login, "role": role, "password": ""});
     let record = of_project(&body, &project);
     act.change(USER, &format!("{project}/{id}"), record, "created");

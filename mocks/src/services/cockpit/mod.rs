@@ -35,6 +35,7 @@ pub(super) fn product() -> Product {
             exporter::exporter(),
             alert_manager::alert_manager(),
             alert::alert(),
+            grafana::grafana(),
             grafana::user(),
             plan::plan(),
             offer::offer(),

@@ -22,6 +22,7 @@ pub(super) fn vpc() -> Resource {
             computed("routing_enabled", |_| Ok(json!(true))),
             computed("custom_routes_propagation_enabled", |_| Ok(json!(true))),
             computed("private_network_count", |_| Ok(json!(0))),
+            computed("s3_integration_enabled", |_| Ok(json!(false))),
         ])
         .filters(&["name", "tags", "is_default", "routing_enabled"])
         .order(&["created_at", "name"])
@@ -58,7 +59,7 @@ pub(in crate::services) fn add_default(tx: &mut Transaction<'_>, organization: &
     let mut record = Record::of(&json!({
         "id": id, "name": "default", "organization_id": organization, "project_id": project, "region": region,
         "tags": ["default"], "is_default": true, "transitivity_enabled": false, "created_at": now, "updated_at": now, "routing_enabled": true,
-        "custom_routes_propagation_enabled": true, "private_network_count": 0,
+        "custom_routes_propagation_enabled": true, "private_network_count": 0, "s3_integration_enabled": false,
     }));
     record.hidden.insert(COMES_WITH_PROJECT.into(), json!(true));
     tx.put("vpc.vpc", &id, record);
