@@ -192,7 +192,7 @@ async fn secrets_are_referred_to_several_at_once() {
     assert_eq!(variable, &expected);
     assert_eq!((&file["file"], file.get("env_var")), (&json!({"path": "/home/dev/env"}), None));
     let listed = fixture.get(&format!("{SECRETS}?job_definition_id={job}")).await.body;
-    assert_eq!(listed["total_count"], 2);
+    assert_eq!((&listed["total_count"], &listed["secrets"]), (&json!(2), &json!([file, variable])));
     let other = definition(&fixture, json!({})).await;
     assert_eq!(fixture.get(&format!("{SECRETS}?job_definition_id={other}")).await.body["total_count"], 0);
     let item = format!("{SECRETS}/{}", file["secret_id"].as_str().unwrap());

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{DEFINITION, READ, SECRET, WRITE, hide};
 use crate::{
-    kernel::{Act, Answer, Call, Making, Reason, Refusal, Resource, optional, required},
+    kernel::{Act, Answer, Call, Making, Reason, Record, Refusal, Resource, optional, required, rfc3339},
     services::containers::environment::check_name,
 };
 
@@ -72,7 +72,12 @@ fn create(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
         body.insert("job_definition_id".into(), definition.clone());
         let call = Call { body, ..act.call.clone() };
         let key = act.create(SECRET, &call).map_err(|refusal| of_item(refusal, index))?;
-        made.push(Value::Object(act.find(SECRET, &key)?.body.clone()));
+        let mut record = Record::clone(&*act.find(SECRET, &key)?);
+        made.push(Value::Object(record.body.clone()));
+        // Of several that are made at once, the last one is the newest, too.
+        let later = time::Duration::microseconds(i64::try_from(index).unwrap_or_default());
+        record.hidden.insert("created_at".into(), rfc3339(act.tx.now() + later).into());
+        act.tx.put(SECRET, &key, record);
     }
     Ok(Answer::Ok(json!({"secrets": made})))
 }
