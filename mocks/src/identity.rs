@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     api::{caller, has_expired},
     kernel::{Store, Within},
-    object::{Identity, Key, Permission, Principal},
+    object::{Identity, Key, Permission, Principal, SERVICE_KEY},
     services::iam::{OWNER, authorize},
 };
 
@@ -24,6 +24,14 @@ impl IamIdentity {
 impl Identity for IamIdentity {
     fn access_key(&self, access_key: &str) -> Option<Key> {
         let now = self.store.clock().now();
+        if let Some(key) = self.store.read(|tables| tables.get(SERVICE_KEY, access_key).cloned()) {
+            return Some(Key {
+                secret_key: key.text_or_hidden("secret_key").to_owned(),
+                principal: Principal::Service(key.text("service").to_owned()),
+                organization_id: String::new(),
+                default_project_id: key.text("service").to_owned(),
+            });
+        }
         let record = self.store.read(|tables| tables.get("iam.api_key", access_key).cloned())?;
         if has_expired(&record, now) {
             return None;
@@ -51,6 +59,11 @@ impl Identity for IamIdentity {
         let (kind, id) = match &key.principal {
             Principal::User(id) => ("user", id),
             Principal::Application(id) => ("application", id),
+            // A product reads and writes in its own buckets, and nowhere else.
+            Principal::Service(name) => {
+                let of_objects = matches!(permission, Permission::ObjectsRead | Permission::ObjectsWrite);
+                return name == project_id && of_objects;
+            }
         };
         let caller = crate::kernel::Caller {
             principal: (kind.to_owned(), id.clone()),

@@ -14,7 +14,9 @@ use stackproof_cloud::{
 use support::{Answer, Fixture};
 
 /// No usual request makes one: they come along with others or are switched on; tests of their product have them.
-const MADE_BY_OTHERS: [&str; 13] = [
+const MADE_BY_OTHERS: [&str; 15] = [
+    "jobs.job_run",
+    "jobs.secret",
     "registry.image",
     "registry.tag",
     "iam.saml",
@@ -62,6 +64,12 @@ async fn minimal(kind: &str, cloud: &Fixture) -> Result<(Vec<String>, Value), Fa
         let body = json!({"namespace_id": namespace().await, "name": "parent", "image": "nginx:alpine"});
         cloud.make("/containers/v1/regions/fr-par/containers", body).await
     };
+    let functions = "/functions/v1beta1/regions/fr-par";
+    let of_functions = async || cloud.make(&format!("{functions}/namespaces"), json!({"name": "parent"})).await;
+    let function = async || {
+        let body = json!({"namespace_id": of_functions().await, "name": "parent", "runtime": "node22"});
+        cloud.make(&format!("{functions}/functions"), body).await
+    };
     Ok(match kind {
         "account.project" => (vec![], json!({"name": "staging"})),
         "iam.user" => (vec![], json!({"member": {"email": "dev@example.com", "username": "dev"}})),
@@ -80,6 +88,25 @@ async fn minimal(kind: &str, cloud: &Fixture) -> Result<(Vec<String>, Value), Fa
             (vec![], json!({"container_id": container().await, "name": "nightly", "cron_config": schedule}))
         }
         "containers.token" => (vec![], json!({"container_id": container().await})),
+        "function.namespace" => (vec![], json!({"name": "shop"})),
+        "function.function" => {
+            (vec![], json!({"namespace_id": of_functions().await, "name": "resize", "runtime": "node22"}))
+        }
+        "function.cron" => (vec![], json!({"function_id": function().await, "schedule": "5 4 * * *"})),
+        "function.domain" => (vec![], json!({"function_id": function().await, "hostname": "shop.example.com"})),
+        "function.trigger" => {
+            let mut queue = json!({"queue": "q", "mnq_region": "fr-par"});
+            queue["mnq_project_id"] = json!(cloud.organization.id);
+            (vec![], json!({"function_id": function().await, "name": "t", "scw_sqs_config": queue}))
+        }
+        "function.token" => (vec![], json!({"function_id": function().await})),
+        "jobs.job_definition" => (vec![], json!({"name": "nightly", "image_uri": "docker.io/alpine:latest"})),
+        "jobs.trigger" => {
+            let job = json!({"name": "parent", "image_uri": "docker.io/alpine:latest"});
+            let job = cloud.make("/serverless-jobs/v1alpha2/regions/fr-par/job-definitions", job).await;
+            let schedule = json!({"schedule": "5 4 * * *", "timezone": "Europe/Paris"});
+            (vec![], json!({"job_definition_id": job, "name": "nightly", "cron_config": schedule}))
+        }
         "iam.api_key" => (vec![], json!({"application_id": application().await})),
         "iam.policy" => (vec![], json!({"name": "p", "application_id": application().await})),
         "iam.rule" => {

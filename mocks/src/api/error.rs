@@ -50,6 +50,7 @@ fn describe(refusal: &Refusal) -> (StatusCode, Value) {
                 json!({"details": details, "message": "insufficient permissions", "type": "permissions_denied"}),
             )
         }
+        Refusal::Forbidden(what) => (StatusCode::FORBIDDEN, json!({"message": what})),
         Refusal::DeniedAuthentication { reason } => (
             StatusCode::UNAUTHORIZED,
             json!({"message": "authentication is denied", "method": "api_key", "reason": reason, "type": "denied_authentication"}),

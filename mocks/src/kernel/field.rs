@@ -59,6 +59,7 @@ pub(super) enum Form {
     Cidr,
     Time,
     TextMap,
+    AnyObject,
     Object(Vec<Field>),
     Objects(Vec<Field>),
 }
@@ -136,6 +137,14 @@ impl Field {
     #[must_use]
     pub fn text_map(mut self) -> Self {
         self.form = Form::TextMap;
+        self.default = json!({});
+        self
+    }
+
+    /// An object of which nothing is known: whatever JSON its user says; empty by default.
+    #[must_use]
+    pub fn any_object(mut self) -> Self {
+        self.form = Form::AnyObject;
         self.default = json!({});
         self
     }
@@ -244,7 +253,7 @@ impl Field {
             Form::Cidr => "CIDR".to_owned(),
             Form::Time => "time".to_owned(),
             Form::TextMap => "map of texts".to_owned(),
-            Form::Object(_) => "object".to_owned(),
+            Form::AnyObject | Form::Object(_) => "object".to_owned(),
             Form::Objects(_) => "list of objects".to_owned(),
         };
         match &self.origin {
@@ -363,6 +372,13 @@ impl Form {
                 Some(items) if items.values().all(Value::is_string) => kept(),
                 _ => Err("must be a map of texts".into()),
             },
+            Self::AnyObject => {
+                if value.is_object() {
+                    kept()
+                } else {
+                    Err("must be an object".into())
+                }
+            }
             Self::OneOf(words) => match value.as_str() {
                 Some(word) if words().contains(&word) => kept(),
                 Some(_) => Err(format!("must be one of {}", words().join(", "))),

@@ -308,6 +308,8 @@ pub(super) fn arrive(
             record.body.insert(states.field.into(), "error".into());
         }
     }
+    // It may have settled in another state than it was meant for.
+    let state = record.text(states.field).to_owned();
     tx.put(kind, key, record);
     tx.event(kind, key, "state", Some(&state));
 }

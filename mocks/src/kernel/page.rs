@@ -93,7 +93,7 @@ pub(super) fn sort(resource: &Resource, records: &mut [&Record], call: &Call) ->
         (Some(Value::Number(a)), Some(Value::Number(b))) => {
             a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal)
         }
-        _ => a.text(field).cmp(b.text(field)),
+        _ => a.text_or_hidden(field).cmp(b.text_or_hidden(field)),
     };
     records.sort_by(|a, b| {
         let order = compare(a, b);

@@ -72,6 +72,8 @@ pub enum Refusal {
         /// `read`, `write`, `create` or `delete`.
         action: String,
     },
+    /// It may not be done now, in the words of a product whose refusals carry no type.
+    Forbidden(String),
     /// Nobody is known by these credentials.
     DeniedAuthentication {
         /// `invalid_argument`, `not_found` or `expired`.
@@ -153,7 +155,7 @@ impl fmt::Display for Refusal {
                 write!(f, "{resource} {id} is in the transient state {state}")
             }
             Self::Precondition { precondition, help } => write!(f, "{precondition}: {help}"),
-            Self::Conflict(what) => f.write_str(what),
+            Self::Forbidden(what) | Self::Conflict(what) => f.write_str(what),
             Self::TooManyRequests(seconds) => write!(f, "too many requests, wait {seconds} s"),
             Self::NotImplemented { route } => write!(f, "{route} is not implemented"),
             Self::Internal(why) => f.write_str(why),

@@ -43,6 +43,8 @@ pub enum Principal {
     User(String),
     /// An application, by id.
     Application(String),
+    /// One of the cloud's own products, by name.
+    Service(String),
 }
 
 /// What IAM's permission sets tell apart in Object Storage.

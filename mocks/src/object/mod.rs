@@ -28,9 +28,11 @@ mod policy;
 mod put;
 mod records;
 mod service;
+mod service_bucket;
 mod tagging;
 mod uploads;
 mod version;
 
 pub use auth::{Identity, Key, Permission, Principal};
 pub use door::ObjectStorage;
+pub(crate) use service_bucket::{SERVICE_KEY, ServiceBucket};

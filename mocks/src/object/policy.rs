@@ -204,6 +204,7 @@ impl Statement {
         let name = match &key.principal {
             Principal::User(id) => format!("user_id:{id}"),
             Principal::Application(id) => format!("application_id:{id}"),
+            Principal::Service(_) => return None,
         };
         let project = format!("project_id:{project_id}");
         self.principals.iter().any(|principal| *principal == name || *principal == project).then_some(false)

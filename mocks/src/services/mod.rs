@@ -5,8 +5,10 @@
 mod account;
 mod cockpit;
 mod containers;
+mod function;
 pub mod iam;
 mod ipam;
+mod jobs;
 mod key_manager;
 mod rdb;
 mod registry;
@@ -25,8 +27,10 @@ pub fn products() -> Vec<Product> {
         account::product(),
         cockpit::product(),
         containers::product(),
+        function::product(),
         iam::product(),
         ipam::product(),
+        jobs::product(),
         key_manager::product(),
         rdb::product(),
         registry::product(),

@@ -85,7 +85,7 @@ fn fields() -> Vec<Field> {
 }
 
 /// A part of a host name.
-fn label(value: &Value) -> Result<(), String> {
+pub(in crate::services) fn label(value: &Value) -> Result<(), String> {
     let name = value.as_str().unwrap_or_default();
     let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.chars().all(inside) && !name.starts_with('-') && !name.ends_with('-') {

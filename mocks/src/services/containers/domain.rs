@@ -42,7 +42,7 @@ pub(super) fn domain() -> Resource {
 }
 
 /// A host name with at least one dot, as DNS takes it.
-fn host_name(value: &Value) -> Result<(), String> {
+pub(in crate::services) fn host_name(value: &Value) -> Result<(), String> {
     let name = value.as_str().unwrap_or_default();
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())

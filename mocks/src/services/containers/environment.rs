@@ -15,18 +15,18 @@ const PLAIN: &str = "environment_variables";
 const SECRET: &str = "secret_environment_variables";
 
 /// The fields of this file.
-pub(super) const FIELDS: [&str; 2] = [PLAIN, SECRET];
+pub(in crate::services) const FIELDS: [&str; 2] = [PLAIN, SECRET];
 
 /// How many a container or namespace may have of each kind (documented), and how long a name is
 /// (the provider's schema).
-const MOST: usize = 100;
+pub(in crate::services) const MOST: usize = 100;
 const LONGEST_NAME: usize = 100;
 /// How long values may be (documented).
 const LONGEST_VALUE: usize = 1000;
-const LONGEST_SECRET: usize = 65_536;
+pub(in crate::services) const LONGEST_SECRET: usize = 65_536;
 
 /// The field of the plain ones.
-pub(super) fn plain() -> Field {
+pub(in crate::services) fn plain() -> Field {
     optional(PLAIN).text_map().check(|value| check(value, LONGEST_VALUE))
 }
 
@@ -52,7 +52,7 @@ fn check(value: &Value, longest: usize) -> Result<(), String> {
 
 /// What a Kubernetes pod takes as a name, on which the product runs, without the reserved ones
 /// (documented).
-fn check_name(name: &str) -> Result<(), String> {
+pub(in crate::services) fn check_name(name: &str) -> Result<(), String> {
     let form = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if name.is_empty()
         || name.len() > LONGEST_NAME
@@ -82,10 +82,7 @@ pub(super) fn keep_secrets(making: &mut Making<'_, '_>, kind: &str) -> Result<()
         let kept = old_values.get(name).zip(old_hashes.get(name)).filter(|_| value == "");
         let (value, hash) = match kept {
             Some((value, hash)) => (value.clone(), hash.clone()),
-            None => {
-                let salt: [u8; 16] = std::array::from_fn(|_| making.tx.ids().below(256).try_into().unwrap_or_default());
-                (value.clone(), json!(hash(value.as_str().unwrap_or_default(), &salt)?))
-            }
+            None => (value.clone(), json!(hash(making, value.as_str().unwrap_or_default())?)),
         };
         values.insert(name.clone(), value);
         hashes.insert(name.clone(), hash);
@@ -99,10 +96,12 @@ fn object(value: Option<&Value>) -> Map<String, Value> {
     value.and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
-fn hash(value: &str, salt: &[u8]) -> Result<String, Refusal> {
+/// The hash of a secret value, salted anew.
+pub(in crate::services) fn hash(making: &mut Making<'_, '_>, value: &str) -> Result<String, Refusal> {
+    let salt: [u8; 16] = std::array::from_fn(|_| making.tx.ids().below(256).try_into().unwrap_or_default());
     let parameters = Params::new(Params::MIN_M_COST, 1, 1, None);
     let failed = |error: &dyn std::fmt::Display| Refusal::Internal(format!("a secret cannot be hashed: {error}"));
     let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters.map_err(|error| failed(&error))?);
-    let hash = hasher.hash_password_with_salt(value.as_bytes(), salt).map_err(|error| failed(&error))?;
+    let hash = hasher.hash_password_with_salt(value.as_bytes(), &salt).map_err(|error| failed(&error))?;
     Ok(hash.to_string())
 }

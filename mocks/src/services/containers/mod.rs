@@ -10,13 +10,13 @@
 //!
 //! Not emulated: the rest of v1beta1, which v1 replaces.
 
-mod container;
-mod domain;
-mod environment;
+pub(super) mod container;
+pub(super) mod domain;
+pub(super) mod environment;
 mod namespace;
-mod settings;
-mod token;
-mod trigger;
+pub(super) mod settings;
+pub(super) mod token;
+pub(super) mod trigger;
 
 use std::time::Duration;
 
@@ -72,12 +72,12 @@ fn no_error(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
 }
 
 /// The record as it was before this change; empty when it is being made.
-fn before(making: &Making<'_, '_>, kind: &str) -> Record {
+pub(super) fn before(making: &Making<'_, '_>, kind: &str) -> Record {
     making.tx.get(kind, making.key).map(|record| Record::clone(record)).unwrap_or_default()
 }
 
 /// The region of the request's path.
-fn region(making: &mut Making<'_, '_>) -> Result<Value, Refusal> {
+pub(super) fn region(making: &mut Making<'_, '_>) -> Result<Value, Refusal> {
     Ok(making.call.param("region").unwrap_or_default().into())
 }
 

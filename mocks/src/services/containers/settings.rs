@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::kernel::{Field, Reason, Refusal, optional, required};
 
 /// A duration as protocol buffers write it in JSON, such as `300s` or `1.500000000s`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub(in crate::services) fn duration(text: &str) -> Option<Duration> {
     let (seconds, fraction) = match text.strip_suffix('s')?.split_once('.') {
         Some((seconds, fraction)) => (seconds, fraction),
         None => (text.strip_suffix('s')?, ""),
@@ -20,7 +20,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 }
 
 /// The same, as the API answers it: `300.000000000s` becomes `300s` (recorded).
-pub(super) fn tidy(text: &str) -> String {
+pub(in crate::services) fn tidy(text: &str) -> String {
     match duration(text) {
         Some(duration) if duration.subsec_nanos() == 0 => format!("{}s", duration.as_secs()),
         Some(duration) => {
@@ -40,7 +40,7 @@ fn some_time(value: &Value) -> Result<(), String> {
 }
 
 /// The longest and shortest time a request may take (documented).
-pub(super) fn request_time(value: &Value) -> Result<(), String> {
+pub(in crate::services) fn request_time(value: &Value) -> Result<(), String> {
     let (least, most) = (Duration::from_secs(10), Duration::from_secs(3600));
     match value.as_str().and_then(duration) {
         Some(duration) if (least..=most).contains(&duration) => Ok(()),

@@ -67,6 +67,11 @@ fn make(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
             return Err(Refusal::argument("container_id", Reason::Required, help));
         }
     }
+    check_expiry(making)
+}
+
+/// A token's end must be yet to come.
+pub(in crate::services) fn check_expiry(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
     if let Some(expires) = told(making.record.body.get("expires_at")) {
         let expires = expires.checked_to_offset(UtcOffset::UTC).filter(|expires| *expires > making.tx.now());
         let Some(expires) = expires else {
@@ -90,11 +95,21 @@ fn create(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     let call = act.call;
     let key = act.create(TOKEN, call)?;
     let record = act.find(TOKEN, &key)?;
-    let signer = key_of(act, record.text_or_hidden("namespace_id"))?;
+    Ok(Answer::Ok(shown_once(act, NAMESPACE, &record, record.text("container_id"))?))
+}
+
+/// A token as only its creation shows it: the token itself, and the key to verify it with.
+pub(in crate::services) fn shown_once(
+    act: &mut Act<'_, '_>,
+    namespaces: &str,
+    record: &Record,
+    application: &str,
+) -> Result<Value, Refusal> {
+    let signer = key_of(act, namespaces, record.text_or_hidden("namespace_id"))?;
     let mut body = record.body.clone();
-    body.insert("token".into(), sign(&signer, &record, act.tx.now())?.into());
+    body.insert("token".into(), sign(&signer, record, application, act.tx.now())?.into());
     body.insert("public_key".into(), signer.public_key_pem().into());
-    Ok(Answer::Ok(Value::Object(body)))
+    Ok(Value::Object(body))
 }
 
 fn failed(error: impl std::fmt::Display) -> Refusal {
@@ -102,21 +117,21 @@ fn failed(error: impl std::fmt::Display) -> Refusal {
 }
 
 /// The key of a namespace, made if it has none.
-fn key_of(act: &mut Act<'_, '_>, namespace: &str) -> Result<KeyPair, Refusal> {
-    let mut record = Record::clone(&*act.find(NAMESPACE, namespace)?);
+fn key_of(act: &mut Act<'_, '_>, namespaces: &str, namespace: &str) -> Result<KeyPair, Refusal> {
+    let mut record = Record::clone(&*act.find(namespaces, namespace)?);
     if let Some(key) = record.hidden.get(KEY).and_then(Value::as_str) {
         return KeyPair::try_from(STANDARD.decode(key).map_err(failed)?).map_err(failed);
     }
     let key = KeyPair::generate().map_err(failed)?;
     record.hidden.insert(KEY.into(), STANDARD.encode(key.serialize_der()).into());
-    act.tx.put(NAMESPACE, namespace, record);
+    act.tx.put(namespaces, namespace, record);
     Ok(key)
 }
 
 /// A JSON Web Token with the claims that Scaleway's have (recorded).
-fn sign(key: &KeyPair, token: &Record, now: OffsetDateTime) -> Result<String, Refusal> {
+fn sign(key: &KeyPair, token: &Record, application: &str, now: OffsetDateTime) -> Result<String, Refusal> {
     let mut claims = json!({
-        "application_claim": [{"namespace_id": token.text("namespace_id"), "application_id": token.text("container_id")}],
+        "application_claim": [{"namespace_id": token.text("namespace_id"), "application_id": application}],
         "version": 2, "aud": "functions", "jti": token.text("id"), "iss": "SCALEWAY", "sub": "token",
         "iat": now.unix_timestamp(), "nbf": now.unix_timestamp(),
     });

@@ -125,18 +125,18 @@ fn fields() -> Vec<Field> {
 }
 
 /// A schedule of five fields, as UNIX's cron takes it.
-fn schedule(value: &Value) -> Result<(), String> {
+pub(in crate::services) fn schedule(value: &Value) -> Result<(), String> {
     let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
     let help = |error| format!("must be a UNIX cron schedule such as \"5 4 * * *\": {error}");
     parser.parse(value.as_str().unwrap_or_default()).map(drop).map_err(help)
 }
 
-fn time_zone(value: &Value) -> Result<(), String> {
+pub(in crate::services) fn time_zone(value: &Value) -> Result<(), String> {
     let known = TimeZone::get(value.as_str().unwrap_or_default());
     known.map(drop).map_err(|_| "must be a time zone such as Europe/Paris".into())
 }
 
-fn address(value: &Value) -> Result<(), String> {
+pub(in crate::services) fn address(value: &Value) -> Result<(), String> {
     let text = value.as_str().unwrap_or_default();
     let is_address = text.parse::<http::Uri>().is_ok_and(|uri| uri.scheme().is_some() && uri.host().is_some());
     if is_address { Ok(()) } else { Err("must be an address such as https://host/path".into()) }
