@@ -299,8 +299,7 @@ pub(super) fn put_policy(
         bucket.policy = Some(Policy::in_order(&input.policy));
         Ok(())
     })?;
-    // Scaleway says 200 (recorded), where S3 has 204.
-    Ok(S3Response::with_status(PutBucketPolicyOutput::default(), StatusCode::OK))
+    Ok(S3Response::new(PutBucketPolicyOutput::default()))
 }
 
 /// `DELETE ?policy`.

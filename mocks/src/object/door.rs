@@ -116,9 +116,14 @@ impl ObjectStorage {
                 Err(refusal) => return plain(&refusal, resource, request_id, bodiless),
             }
         };
+        let puts_policy = request.method() == Method::PUT && request.uri().query().is_some_and(asks_for_policy);
         match self.s3.call(request).await {
             Ok(response) => {
-                let response = response.map(Body::new);
+                let mut response = response.map(Body::new);
+                // Scaleway says 200 (recorded), where S3 and s3s have 204.
+                if puts_policy && response.status() == StatusCode::NO_CONTENT {
+                    *response.status_mut() = StatusCode::OK;
+                }
                 if response.status().is_client_error()
                     || response.status().is_server_error()
                     || response.status() == StatusCode::NOT_MODIFIED
@@ -170,6 +175,11 @@ impl ObjectStorage {
             now: self.store.clock().now(),
         })
     }
+}
+
+/// Whether a query is for a bucket's policy: `policy`, `policy=`.
+fn asks_for_policy(query: &str) -> bool {
+    query.split('&').any(|part| part.split('=').next() == Some("policy"))
 }
 
 /// Whether the request is about an object, not about a bucket or all of them.
