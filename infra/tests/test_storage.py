@@ -83,7 +83,7 @@ def test_a_destroy_takes_the_objects_only_when_configured(wanted: bool) -> None:
 
 
 def test_a_component_refuses_a_bucket_without_deployers() -> None:
-    with pytest.raises(ValueError, match="nobody could manage the bucket again"):
+    with pytest.raises(ValueError, match="^deployers must name at least one principal, or nobody could manage the bucket again$"):
         AssetBucketArgs(
             place=Place(prefix="acme-shop", stack="test", project_id="p", region="fr-par"),
             deployers=[],
@@ -92,3 +92,7 @@ def test_a_component_refuses_a_bucket_without_deployers() -> None:
             noncurrent_expiration_days=30,
             force_destroy=False,
         )
+
+
+def test_the_policy_comes_last_since_it_may_shut_out_whoever_deploys(graph: Graph) -> None:
+    assert "assets-encryption" in graph.the("object/bucketPolicy:BucketPolicy").after
