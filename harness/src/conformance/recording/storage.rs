@@ -1,13 +1,13 @@
 //! Requests to Object Storage, signed anew.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use reqwest::{Client, Method, Url};
 use serde_json::{Map, Value};
+use time::OffsetDateTime;
 
 use super::cassette::Interaction;
 use super::compare::Known;
@@ -87,7 +87,7 @@ impl Storage {
             .identity(&identity)
             .region(region)
             .name("s3")
-            .time(SystemTime::now())
+            .time(OffsetDateTime::now_utc().into())
             .settings(settings)
             .build()
             .ok()?
