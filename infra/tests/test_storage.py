@@ -98,3 +98,9 @@ def test_a_component_refuses_a_bucket_without_deployers() -> None:
 
 def test_the_policy_comes_last_since_it_may_shut_out_whoever_deploys(graph: Graph) -> None:
     assert "assets-encryption" in graph.the("object/bucketPolicy:BucketPolicy").after
+
+
+def test_statements_say_whom_they_are_for() -> None:
+    graph = deploy({"storage": {"readers": [READER]}})
+    said = [statement["Sid"] for statement in cast("list[dict[str, object]]", policy(graph)["Statement"])]
+    assert said == ["Deployers", "Writers", "Readers"]
