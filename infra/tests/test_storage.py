@@ -104,3 +104,4 @@ def test_statements_say_whom_they_are_for() -> None:
     graph = deploy({"storage": {"readers": [READER]}})
     said = [statement["Sid"] for statement in cast("list[dict[str, object]]", policy(graph)["Statement"])]
     assert said == ["Deployers", "Writers", "Readers"]
+    assert policy(graph)["Id"] == graph.the("object/bucket:Bucket")["name"]
