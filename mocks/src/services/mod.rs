@@ -3,6 +3,7 @@
 //! Adding a product is adding its folder and one line in [`products`].
 
 mod account;
+mod billing;
 mod cockpit;
 mod containers;
 pub mod iam;
@@ -23,6 +24,7 @@ use crate::kernel::Product;
 pub fn products() -> Vec<Product> {
     vec![
         account::product(),
+        billing::product(),
         cockpit::product(),
         containers::product(),
         iam::product(),
