@@ -97,7 +97,9 @@ impl Cloud {
         };
         let id = |body: &Map<String, Value>| {
             let parent = resource.parent().and_then(|parent| self.catalogue.get(parent)).map_or("", |it| it.called);
-            let named = ["id".to_owned(), format!("{parent}_id")];
+            let own =
+                if let (Shape::Named(field), None) = (resource.shape(), resource.parent()) { field } else { "id" };
+            let named = [own.to_owned(), format!("{parent}_id")];
             let told = named.iter().find_map(|field| body.get(field).and_then(Value::as_str));
             told.or(call.ids().first().copied()).unwrap_or_default().to_owned()
         };

@@ -3,6 +3,7 @@
 //! Adding a product is adding its folder and one line in [`products`].
 
 mod account;
+mod audit_trail;
 mod billing;
 mod cockpit;
 mod containers;
@@ -24,6 +25,7 @@ use crate::kernel::Product;
 pub fn products() -> Vec<Product> {
     vec![
         account::product(),
+        audit_trail::product(),
         billing::product(),
         cockpit::product(),
         containers::product(),

@@ -177,10 +177,7 @@ pub(super) fn data_key(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
 pub(super) fn import(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     external(act)?;
     let (given, salt) = (required(act, "key_material")?, bytes(act, "salt")?.unwrap_or_default());
-    if given.len() < material::AES_KEY {
-        let help = format!("must have at least {} bytes", material::AES_KEY);
-        return Err(Refusal::argument("key_material", Reason::Constraint, help));
-    }
+    // Any length: the key is derived, and 31 bytes are taken (recorded: key-material-resource-basic).
     let version = material::derive(&given, &salt)?;
     change(act, |making| {
         add_version(making, version);
