@@ -195,6 +195,10 @@ async fn a_key_does_only_what_it_is_for() {
         assert_eq!((refused.status, faulty(&refused)), (400, vec![argument.to_owned()]), "{verb}: {}", refused.body);
     }
     assert_eq!(cloud.get(&format!("{symmetric}/public-key")).await.status, 400);
+    let changed = json!({"usage": {"symmetric_encryption": "aes_256_gcm"}});
+    assert_eq!(faulty(&cloud.send("PATCH", &signing, changed).await), ["usage"]);
+    let same = json!({"usage": {"asymmetric_signing": "ec_p256_sha256"}});
+    assert_eq!(cloud.send("PATCH", &signing, same).await.status, 200);
     cloud.post(&format!("{signing}/disable"), json!({})).await;
     assert_eq!(cloud.post(&format!("{signing}/sign"), json!({ "digest": digest })).await.status, 412);
 }

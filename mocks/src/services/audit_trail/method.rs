@@ -133,5 +133,5 @@ fn camel(words: &str) -> String {
         let mut letters = word.chars();
         letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
     };
-    words.split('-').map(|word| capital(word)).collect::<Vec<String>>().concat()
+    words.split('-').map(capital).collect::<Vec<String>>().concat()
 }

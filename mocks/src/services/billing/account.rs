@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{READ, WRITE};
-use crate::kernel::{Look, Reason, Refusal, Resource, is_uuid};
+use crate::kernel::{Look, Reason, Refusal, Resource, is_uuid, rfc3339};
 
 const CONSUMPTIONS: &str = "/billing/v2beta1/consumptions";
 
@@ -19,14 +19,14 @@ pub(super) fn account() -> Resource {
             period(look)?;
             let mut page = look.page("consumptions", vec![])?;
             page["total_discount_untaxed_value"] = json!(0);
-            page["updated_at"] = Value::Null;
+            page["updated_at"] = rfc3339(look.now).into();
             Ok(page)
         })
         .look("/billing/v2beta1/taxes", |look| {
             own(look)?;
             period(look)?;
             let mut page = look.page("taxes", vec![])?;
-            page["updated_at"] = Value::Null;
+            page["updated_at"] = rfc3339(look.now).into();
             Ok(page)
         })
         .look("/billing/v2beta1/invoices", |look| empty(look, "invoices"))

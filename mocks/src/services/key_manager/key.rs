@@ -81,6 +81,10 @@ pub(super) fn key() -> Resource {
         .updated(|making| {
             if making.input.contains_key("usage") {
                 one_usage(making.record)?;
+                // Its material is of one algorithm; the SDK's update does not name it.
+                if making.tx.get(KEY, making.key).is_some_and(|key| key.body["usage"] != making.record.body["usage"]) {
+                    return Err(Refusal::argument("usage", Reason::Constraint, "usage cannot be changed"));
+                }
             }
             if making.input.contains_key("rotation_policy") { plan_rotation(making) } else { Ok(()) }
         })
