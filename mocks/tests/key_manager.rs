@@ -111,12 +111,132 @@ async fn a_key_of_somebody_elses_material_waits_for_it() {
     assert_eq!(cloud.get(&key).await.body["state"], "pending_key_material");
     assert_eq!(cloud.post(&format!("{key}/encrypt"), json!({"plaintext": "eA=="})).await.status, 412);
     let import = format!("{key}/import-key-material");
-    assert_eq!(cloud.post(&import, json!({"key_material": STANDARD.encode([7; 31])})).await.status, 400);
-    let imported = cloud.post(&import, json!({"key_material": STANDARD.encode([7; 32])})).await.body;
+    assert_eq!(faulty(&cloud.post(&import, json!({"key_material": ""})).await), ["key_material"]);
+    assert_eq!(faulty(&cloud.post(&import, json!({"key_material": "?"})).await), ["key_material"]);
+    let imported = cloud.post(&import, json!({"key_material": STANDARD.encode([7; 31])})).await.body;
     assert_eq!((&imported["state"], &imported["rotation_count"]), (&json!("enabled"), &json!(1)));
     let sealed = encrypt(&cloud, &key, "secret", "").await;
     assert_eq!(cloud.post(&format!("{key}/delete-key-material"), json!({})).await.status, 204);
     assert_eq!(decrypt(&cloud, &key, &sealed, "").await.status, 412);
+}
+
+async fn of_usage(cloud: &Fixture, usage: &str, algorithm: &str) -> String {
+    key(cloud, json!({"name": "k", "usage": { usage: algorithm }})).await
+}
+
+#[tokio::test]
+async fn what_a_key_signed_it_verifies_after_a_rotation_too_and_nothing_else() {
+    let cloud = Fixture::new();
+    let (short, long) = (STANDARD.encode([7; 32]), STANDARD.encode([7; 48]));
+    for (algorithm, digest) in [
+        ("ec_p256_sha256", &short),
+        ("ec_p384_sha384", &long),
+        ("rsa_pss_2048_sha256", &short),
+        ("rsa_pkcs1_2048_sha256", &short),
+        ("ml_dsa_44", &short),
+    ] {
+        let key = of_usage(&cloud, "asymmetric_signing", algorithm).await;
+        let signed = cloud.post(&format!("{key}/sign"), json!({ "digest": digest })).await;
+        assert_eq!(signed.status, 200, "{algorithm}: {}", signed.body);
+        let verify = async |key: &str, digest: &str| {
+            let body = json!({"digest": digest, "signature": signed.body["signature"]});
+            cloud.post(&format!("{key}/verify"), body).await.body["valid"].clone()
+        };
+        assert_eq!(verify(&key, digest).await, true, "{algorithm}");
+        cloud.post(&format!("{key}/rotate"), json!({})).await;
+        assert_eq!(verify(&key, digest).await, true, "{algorithm}, rotated");
+        let mut other = STANDARD.decode(digest).unwrap();
+        other[0] ^= 1;
+        assert_eq!(verify(&key, &STANDARD.encode(other)).await, false, "{algorithm}, another digest");
+        let another = of_usage(&cloud, "asymmetric_signing", algorithm).await;
+        assert_eq!(verify(&another, digest).await, false, "{algorithm}, another key");
+    }
+}
+
+#[tokio::test]
+async fn what_rsa_encrypted_it_decrypts_and_a_rotation_gives_a_new_ciphertext() {
+    let cloud = Fixture::new();
+    let key = of_usage(&cloud, "asymmetric_encryption", "rsa_oaep_2048_sha256").await;
+    let most = STANDARD.encode(vec![1; 256 - 66]);
+    let sealed = cloud.post(&format!("{key}/encrypt"), json!({ "plaintext": most })).await.body["ciphertext"].clone();
+    assert_eq!(STANDARD.decode(sealed.as_str().unwrap()).unwrap().len(), 256);
+    let opened = cloud.post(&format!("{key}/decrypt"), json!({ "ciphertext": sealed })).await.body;
+    assert_eq!((&opened["plaintext"], &opened["ciphertext"]), (&json!(most), &Value::Null));
+    let before = cloud.get(&format!("{key}/public-key")).await.body["pem"].clone();
+    cloud.post(&format!("{key}/rotate"), json!({})).await;
+    assert_ne!(cloud.get(&format!("{key}/public-key")).await.body["pem"], before);
+    let opened = cloud.post(&format!("{key}/decrypt"), json!({ "ciphertext": sealed })).await.body;
+    assert_eq!(opened["plaintext"], most);
+    let again = cloud.post(&format!("{key}/decrypt"), json!({"ciphertext": opened["ciphertext"]})).await.body;
+    assert_eq!((&again["plaintext"], &again["ciphertext"]), (&json!(most), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_key_does_only_what_it_is_for() {
+    let cloud = Fixture::new();
+    let symmetric = key(&cloud, json!({"name": "k"})).await;
+    let signing = of_usage(&cloud, "asymmetric_signing", "ec_p256_sha256").await;
+    let encrypting = of_usage(&cloud, "asymmetric_encryption", "rsa_oaep_2048_sha256").await;
+    let digest = STANDARD.encode([0; 32]);
+    let refusals = [
+        (&symmetric, "sign", json!({ "digest": digest }), "key_id"),
+        (&symmetric, "verify", json!({"digest": digest, "signature": "eA=="}), "key_id"),
+        (&signing, "encrypt", json!({"plaintext": "eA=="}), "key_id"),
+        (&signing, "decrypt", json!({"ciphertext": "eA=="}), "key_id"),
+        (&signing, "generate-data-key", json!({}), "key_id"),
+        (&signing, "sign", json!({"digest": STANDARD.encode([0; 48])}), "digest"),
+        (&signing, "verify", json!({ "digest": digest }), "signature"),
+        (&encrypting, "encrypt", json!({"plaintext": STANDARD.encode([0; 191])}), "plaintext"),
+        (&encrypting, "encrypt", json!({"plaintext": "eA==", "associated_data": "eA=="}), "associated_data"),
+        (&encrypting, "decrypt", json!({"ciphertext": STANDARD.encode([0; 256])}), "ciphertext"),
+    ];
+    for (key, verb, body, argument) in refusals {
+        let refused = cloud.post(&format!("{key}/{verb}"), body).await;
+        assert_eq!((refused.status, faulty(&refused)), (400, vec![argument.to_owned()]), "{verb}: {}", refused.body);
+    }
+    assert_eq!(cloud.get(&format!("{symmetric}/public-key")).await.status, 400);
+    let changed = json!({"usage": {"symmetric_encryption": "aes_256_gcm"}});
+    assert_eq!(faulty(&cloud.send("PATCH", &signing, changed).await), ["usage"]);
+    let same = json!({"usage": {"asymmetric_signing": "ec_p256_sha256"}});
+    assert_eq!(cloud.send("PATCH", &signing, same).await.status, 200);
+    cloud.post(&format!("{signing}/disable"), json!({})).await;
+    assert_eq!(cloud.post(&format!("{signing}/sign"), json!({ "digest": digest })).await.status, 412);
+}
+
+/// The public half is what programs we did not write take: a PEM of SubjectPublicKeyInfo.
+#[tokio::test]
+async fn a_public_key_is_pem_of_its_algorithm() {
+    let cloud = Fixture::new();
+    for (usage, algorithm, length) in [
+        ("asymmetric_signing", "ec_p256_sha256", 91),
+        ("asymmetric_signing", "ec_p384_sha384", 120),
+        ("asymmetric_encryption", "rsa_oaep_2048_sha256", 294),
+        ("asymmetric_signing", "rsa_pss_3072_sha256", 422),
+    ] {
+        let key = of_usage(&cloud, usage, algorithm).await;
+        let pem = cloud.get(&format!("{key}/public-key")).await.body["pem"].as_str().unwrap().to_owned();
+        let inside = pem.strip_prefix("-----BEGIN PUBLIC KEY-----\n").unwrap();
+        let base64 = inside.strip_suffix("\n-----END PUBLIC KEY-----\n").unwrap().replace('\n', "");
+        assert_eq!(STANDARD.decode(base64).unwrap().len(), length, "{algorithm}");
+        assert!(pem.lines().all(|line| line.len() <= 64));
+    }
+}
+
+#[tokio::test]
+async fn the_same_material_and_salt_open_again_what_they_encrypted() {
+    let cloud = Fixture::new();
+    let key = key(&cloud, json!({"name": "k", "origin": "external"})).await;
+    let material = |salt: u8| json!({"key_material": STANDARD.encode([7; 40]), "salt": STANDARD.encode([salt; 16])});
+    let import = format!("{key}/import-key-material");
+    assert_eq!(cloud.post(&import, material(1)).await.body["rotation_count"], 1);
+    let sealed = encrypt(&cloud, &key, "secret", "").await;
+    for (salt, status) in [(2, 400), (1, 200)] {
+        cloud.post(&format!("{key}/delete-key-material"), json!({})).await;
+        let forgotten = cloud.get(&key).await.body;
+        assert_eq!((&forgotten["rotation_count"], &forgotten["state"]), (&json!(0), &json!("pending_key_material")));
+        cloud.post(&import, material(salt)).await;
+        assert_eq!(decrypt(&cloud, &key, &sealed, "").await.status, status, "salt {salt}");
+    }
 }
 
 #[tokio::test]
@@ -124,7 +244,7 @@ async fn what_is_no_key_or_no_rotation_is_refused() {
     let cloud = Fixture::new();
     let two = json!({"symmetric_encryption": "aes_256_gcm", "asymmetric_signing": "ec_p256_sha256"});
     assert_eq!(cloud.post(KEYS, json!({"usage": two})).await.status, 400);
-    for period in ["1s", "x", "1000000000s"] {
+    for period in ["1s", "86399s", "x", "NaNs", "3153600001s"] {
         let refused = cloud.post(KEYS, json!({"rotation_policy": {"rotation_period": period}})).await;
         assert_eq!(faulty(&refused), ["rotation_policy.rotation_period"], "{period}");
     }

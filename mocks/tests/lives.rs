@@ -14,7 +14,7 @@ use stackproof_cloud::{
 use support::{Answer, Fixture};
 
 /// No usual request makes one: they come along with others or are switched on; tests of their product have them.
-const MADE_BY_OTHERS: [&str; 15] = [
+const MADE_BY_OTHERS: [&str; 18] = [
     "jobs.job_run",
     "jobs.secret",
     "registry.image",
@@ -30,6 +30,9 @@ const MADE_BY_OTHERS: [&str; 15] = [
     "cockpit.grafana_user",
     "cockpit.plan",
     "cockpit.offer",
+    "audit_trail.event",
+    "audit_trail.product",
+    "billing.account",
 ];
 
 /// Deleting these leaves something that is still answered; it only disappears from lists.
@@ -135,6 +138,18 @@ async fn minimal(kind: &str, cloud: &Fixture) -> Result<(Vec<String>, Value), Fa
         "registry.namespace" => (vec![], json!({"name": "n"})),
         "sdb.database" => (vec![], json!({"name": "n"})),
         "key_manager.key" => (vec![], json!({"name": "n", "unprotected": true})),
+        "audit_trail.export_job" => (vec![], json!({"name": "n", "s3": {"bucket": "b"}})),
+        "billing.budget" => (vec![], json!({"consumption_limit": 100})),
+        "billing.budget_alert" => {
+            let budget = cloud.make("/billing/v2/budgets", json!({"consumption_limit": 100})).await;
+            (vec![], json!({"budget_id": budget, "threshold": 80}))
+        }
+        "billing.budget_alert_notification" => {
+            let budget = cloud.make("/billing/v2/budgets", json!({"consumption_limit": 100})).await;
+            let alert = json!({"budget_id": budget, "threshold": 80});
+            let alert = cloud.make("/billing/v2/budget-alerts", alert).await;
+            (vec![], json!({"budget_alert_id": alert, "email_addresses": ["a@example.com"]}))
+        }
         "cockpit.data_source" => (vec![], json!({"name": "n"})),
         "cockpit.token" => (vec![], json!({"name": "n", "token_scopes": ["read_only_logs"]})),
         "cockpit.exporter" => {

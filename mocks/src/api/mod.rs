@@ -2,6 +2,7 @@
 //!
 //! It knows no product: routes come from the catalogue, behaviour from the kernel.
 
+mod audit;
 mod auth;
 mod error;
 mod router;
@@ -17,7 +18,7 @@ pub use auth::{SECRET_KIND, secret_key_digest};
 pub(crate) use auth::{caller, caller_of, has_expired};
 pub use error::render;
 
-use crate::kernel::{Answer, Call, Cloud, Operation, Reason, Refusal};
+use crate::kernel::{Answer, AuditEntry, Call, Cloud, Operation, Reason, Refusal, Resource, Route};
 use router::{Matched, Router};
 
 /// The largest body the API takes, in bytes.
@@ -64,26 +65,30 @@ impl Api {
     /// Answers a request; the [`Outcome`] is in the answer's extensions.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let mut outcome = Outcome::default();
-        let answer = self.answer(request, &mut outcome).await;
-        let (status, body) = match answer {
-            Ok(Answer::Ok(body)) => (StatusCode::OK, Some(body)),
-            Ok(Answer::NoContent) => (StatusCode::NO_CONTENT, None),
+        let mut entry = None;
+        let mut response = match self.answer(request, &mut outcome, &mut entry).await {
+            Ok(Answer::Ok(body)) => error::respond(StatusCode::OK, serde_json::to_vec(&body).unwrap_or_default()),
+            Ok(Answer::NoContent) => error::respond(StatusCode::NO_CONTENT, Vec::new()),
             Err(refusal) => {
                 if let Refusal::Internal(why) = &refusal {
                     tracing::error!(why, "the local cloud failed");
                 }
-                let mut response = error::render(&refusal);
-                response.extensions_mut().insert(outcome);
-                return response;
+                error::render(&refusal)
             }
         };
-        let bytes = body.map_or_else(Vec::new, |body| serde_json::to_vec(&body).unwrap_or_default());
-        let mut response = error::respond(status, bytes);
+        if let Some(entry) = entry {
+            self.cloud.audit().add(audit::answered(entry, &response));
+        }
         response.extensions_mut().insert(outcome);
         response
     }
 
-    async fn answer(&self, request: Request<Body>, outcome: &mut Outcome) -> Result<Answer, Refusal> {
+    async fn answer(
+        &self,
+        request: Request<Body>,
+        outcome: &mut Outcome,
+        entry: &mut Option<AuditEntry>,
+    ) -> Result<Answer, Refusal> {
         let (head, body) = request.into_parts();
         let Some(matched) = self.router.find(self.cloud.catalogue(), &head.method, head.uri.path())? else {
             outcome.unknown_route = true;
@@ -95,12 +100,27 @@ impl Api {
         check_locality(&matched)?;
         let body = read_body(&head.method, &head.headers, body).await?;
         let query = form_pairs(head.uri.query().unwrap_or_default());
-        let call = Call { caller, params: matched.params, query, body };
-        let answer = self.cloud.answer(matched.resource, &matched.route, &call)?;
+        let mut call = Call { caller, params: matched.params, query, body, prepared: Value::Null };
+        let (resource, route) = (matched.resource, &matched.route);
+        let observed = self.cloud.observe(resource, route, &call);
+        let answer = self.carry_out(resource, route, &mut call).await;
+        if let Some(observed) = observed {
+            *entry =
+                Some(audit::entry(&self.cloud, &observed, resource, route, &call, &head.headers, answer.as_ref().ok()));
+        }
+        let answer = answer?;
         if let (Operation::Get, Answer::Ok(body)) = (matched.route.operation, &answer) {
             outcome.not_ready = matched.resource.is_transient(body);
         }
         Ok(answer)
+    }
+
+    async fn carry_out(&self, resource: &Resource, route: &Route, call: &mut Call) -> Result<Answer, Refusal> {
+        if let Some(work) = self.cloud.prepare(resource, route, call)? {
+            let done = tokio::task::spawn_blocking(work).await;
+            call.prepared = done.map_err(|error| Refusal::Internal(error.to_string()))??;
+        }
+        self.cloud.answer(resource, route, call)
     }
 }
 

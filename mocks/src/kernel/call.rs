@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use time::OffsetDateTime;
 
-use super::{Catalogue, Passage, Record, Refusal, Resource, Tables, Transaction, rfc3339};
+use super::{AuditLog, Catalogue, Passage, Record, Refusal, Resource, Tables, Transaction, rfc3339};
 
 /// Who makes a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Call {
     pub query: Vec<(String, String)>,
     /// The JSON object of the body; empty when there is none.
     pub body: Map<String, Value>,
+    /// What long work gave that was done before the change began; null when there was none.
+    pub prepared: Value,
 }
 
 impl Call {
@@ -107,6 +110,10 @@ pub struct Look<'a> {
     pub call: &'a Call,
     /// The resource whose route it is.
     pub resource: &'a Resource,
+    /// What time it is.
+    pub now: OffsetDateTime,
+    /// Who asked for what so far.
+    pub audit: &'a AuditLog,
 }
 
 impl<'a> Look<'a> {

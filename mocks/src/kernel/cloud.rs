@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::{
-    Access, Act, Answer, Call, Caller, Catalogue, Look, Operation, Refusal, Resource, Route, Store, Tables, operate,
+    About, Access, Act, Answer, AuditEntry, AuditLog, Call, Caller, Catalogue, Cause, Look, Operation, Record, Refusal,
+    Resource, Route, Shape, Store, Tables, Transaction, Work, described, operate,
 };
 
 /// What a permission is asked for.
@@ -25,12 +26,20 @@ pub struct Cloud {
     store: Arc<Store>,
     catalogue: Catalogue,
     authorize: Authorize,
+    audit: AuditLog,
+}
+
+/// What a request is about, as it was before it was answered.
+pub struct Observed {
+    project_id: Option<String>,
+    /// Kind, key and record of what the path or the body names.
+    named: Option<(&'static str, String, Arc<Record>)>,
 }
 
 impl Cloud {
     /// A cloud of these products over this store.
     pub fn new(store: Arc<Store>, catalogue: Catalogue, authorize: Authorize) -> Self {
-        Self { store, catalogue, authorize }
+        Self { store, catalogue, authorize, audit: AuditLog::default() }
     }
 
     /// The store.
@@ -43,6 +52,87 @@ impl Cloud {
         &self.catalogue
     }
 
+    /// Who asked for what.
+    pub fn audit(&self) -> &AuditLog {
+        &self.audit
+    }
+
+    fn look<'a>(&'a self, tables: &'a Tables, resource: &'a Resource, call: &'a Call) -> Look<'a> {
+        let now = self.store.clock().now();
+        Look { tables, catalogue: &self.catalogue, call, resource, now, audit: &self.audit }
+    }
+
+    /// What is to be known of a request for the audit log before it is answered; none where it has no
+    /// place there: it changes nothing and reveals no secret.
+    pub fn observe(&self, resource: &Resource, route: &Route, call: &Call) -> Option<Observed> {
+        (route.operation.access() == Access::Write).then(|| {
+            self.store.read(|tables| {
+                let named = self.named(tables, resource, call);
+                let named = named.map(|(kind, key, record)| (kind, key, Arc::clone(record)));
+                Observed { project_id: self.project(tables, resource, call), named }
+            })
+        })
+    }
+
+    /// What a request was about, once it has been answered.
+    pub fn concerned(
+        &self,
+        observed: &Observed,
+        resource: &Resource,
+        call: &Call,
+        answer: Option<&Answer>,
+    ) -> (Option<String>, Vec<About>) {
+        let fresh = match answer {
+            Some(Answer::Ok(Value::Object(body)))
+                if call.params.iter().all(|(_, it)| body.get("id") != Some(&json!(it))) =>
+            {
+                let own = match resource.shape() {
+                    Shape::Collection => body.contains_key("id"),
+                    Shape::Named(field) => body.contains_key(field),
+                    _ => false,
+                };
+                own.then_some(body)
+            }
+            _ => None,
+        };
+        let id = |body: &Map<String, Value>| {
+            let parent = resource.parent().and_then(|parent| self.catalogue.get(parent)).map_or("", |it| it.called);
+            let own =
+                if let (Shape::Named(field), None) = (resource.shape(), resource.parent()) { field } else { "id" };
+            let named = [own.to_owned(), format!("{parent}_id")];
+            let told = named.iter().find_map(|field| body.get(field).and_then(Value::as_str));
+            told.or(call.ids().first().copied()).unwrap_or_default().to_owned()
+        };
+        let about = match (fresh, &observed.named) {
+            (Some(body), named) if named.as_ref().is_none_or(|(kind, ..)| *kind != resource.kind) => {
+                Some(About { kind: resource.kind, id: id(body), body: described(body), deleted_at: None })
+            }
+            (_, Some((kind, key, before))) => {
+                let after = self.store.read(|tables| tables.get(kind, key).cloned());
+                let gone = after.is_none().then(|| self.store.clock().now());
+                let record = after.as_ref().unwrap_or(before);
+                Some(About { kind, id: id(&record.body), body: described(&record.body), deleted_at: gone })
+            }
+            _ => None,
+        };
+        (observed.project_id.clone(), about.into_iter().collect())
+    }
+
+    /// The work that takes long and has to be done before this request is answered, if there is any.
+    /// Whoever does it puts what it gives into the call.
+    ///
+    /// # Errors
+    /// Why the request is refused.
+    pub fn prepare(&self, resource: &Resource, route: &Route, call: &Call) -> Result<Option<Work>, Refusal> {
+        let Some(prepare) = resource.prepared.filter(|_| route.operation.access() == Access::Write) else {
+            return Ok(None);
+        };
+        self.store.read(|tables| {
+            self.permit(tables, resource, route.access(), call)?;
+            prepare(&self.look(tables, resource, call), route)
+        })
+    }
+
     /// Answers a request for a route of a resource.
     ///
     /// # Errors
@@ -51,7 +141,7 @@ impl Cloud {
         let catalogue = &self.catalogue;
         if route.operation.access() == Access::Read {
             return self.store.read(|tables| {
-                let look = Look { tables, catalogue, call, resource };
+                let look = self.look(tables, resource, call);
                 match route.operation {
                     Operation::List => {
                         let readable = self.readable_projects(tables, resource, call)?;
@@ -97,10 +187,43 @@ impl Cloud {
             params: Vec::new(),
             query: Vec::new(),
             body: serde_json::Map::new(),
+            prepared: Value::Null,
         };
-        Ok(self
-            .store
-            .settle(|tx, kind, key, passage| operate::arrive(tx, &self.catalogue, kind, key, passage, &call))?)
+        let mut happened = Vec::new();
+        self.store.settle(|tx, kind, key, passage| {
+            happened.extend(self.scheduled(tx, kind, key));
+            operate::arrive(tx, &self.catalogue, kind, key, passage, &call);
+        })?;
+        for entry in happened {
+            self.audit.add(entry);
+        }
+        Ok(())
+    }
+
+    /// What the audit log tells of a passage that was scheduled in a settled resource's life, such as a key's
+    /// rotation. The way from one state to another is part of the request that began it.
+    fn scheduled(&self, tx: &Transaction<'_>, kind: &str, key: &str) -> Option<AuditEntry> {
+        let (tables, record) = (tx.tables(), tx.get(kind, key)?);
+        self.catalogue.refuse_in_passage(kind, key, record).ok()?;
+        let kind = self.catalogue.get(kind)?.kind;
+        let project_id = self.catalogue.project_of(tables, kind, key, record);
+        let project = project_id.as_ref().and_then(|project| tables.get("account.project", project));
+        let organization = [Some(record), project].into_iter().flatten().find_map(|record| {
+            let organization = record.text_or_hidden("organization_id");
+            (!organization.is_empty()).then(|| organization.to_owned())
+        });
+        let id = if record.text("id").is_empty() { key } else { record.text("id") };
+        let about = About { kind, id: id.to_owned(), body: described(&record.body), deleted_at: None };
+        Some(AuditEntry {
+            number: 0,
+            at: tx.now(),
+            organization_id: organization?,
+            project_id,
+            locality: ["zone", "region"].iter().map(|place| record.text(place)).collect(),
+            kind,
+            cause: Cause::Schedule,
+            about: vec![about],
+        })
     }
 
     /// The projects of which the caller may list this; refused if there is none. What belongs to the
@@ -153,23 +276,8 @@ impl Cloud {
     /// The project of what the request names: the item, its parent, the project it asks for, or that
     /// of what it refers to.
     fn project(&self, tables: &Tables, resource: &Resource, call: &Call) -> Option<String> {
-        let ids = call.ids();
-        let kinds = std::iter::successors(Some(resource), |resource| self.catalogue.get(resource.parent()?));
-        for kind in kinds {
-            for length in (1..=ids.len()).rev() {
-                let key = ids[..length].join("/");
-                if let Some(record) = tables.get(kind.kind, &key) {
-                    return self.catalogue.project_of(tables, kind.kind, &key, record);
-                }
-            }
-        }
-        // The parent may be named in the body or in the query: the instance of a backup.
-        if let Some(parent) = resource.parent().and_then(|parent| self.catalogue.get(parent))
-            && let field = format!("{}_id", parent.called)
-            && let Some(key) = call.text(&field).or_else(|| call.query(&field))
-            && let Some(record) = tables.get(parent.kind, key)
-        {
-            return self.catalogue.project_of(tables, parent.kind, key, record);
+        if let Some((kind, key, record)) = self.named(tables, resource, call) {
+            return self.catalogue.project_of(tables, kind, &key, record);
         }
         if resource.is_of_project() {
             return Some(call.project().to_owned());
@@ -180,6 +288,30 @@ impl Cloud {
             let key = call.text(field.name)?;
             self.catalogue.project_of(tables, kind, key, tables.get(kind, key)?)
         })
+    }
+
+    /// What the request names: the item or an ancestor of it.
+    fn named<'t>(
+        &self,
+        tables: &'t Tables,
+        resource: &Resource,
+        call: &Call,
+    ) -> Option<(&'static str, String, &'t Arc<Record>)> {
+        let ids = call.ids();
+        let kinds = std::iter::successors(Some(resource), |resource| self.catalogue.get(resource.parent()?));
+        for kind in kinds {
+            for length in (1..=ids.len()).rev() {
+                let key = ids[..length].join("/");
+                if let Some(record) = tables.get(kind.kind, &key) {
+                    return Some((kind.kind, key, record));
+                }
+            }
+        }
+        // The parent may be named in the body or in the query: the instance of a backup.
+        let parent = resource.parent().and_then(|parent| self.catalogue.get(parent))?;
+        let field = format!("{}_id", parent.called);
+        let key = call.text(&field).or_else(|| call.query(&field))?;
+        Some((parent.kind, key.to_owned(), tables.get(parent.kind, key)?))
     }
 }
 

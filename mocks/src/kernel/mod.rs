@@ -5,6 +5,7 @@
 //! appended to the journal before anyone is told, and leaves [`Event`]s that
 //! console, audit trail and metrics read.
 
+mod audit;
 mod blob;
 mod call;
 mod catalogue;
@@ -21,16 +22,19 @@ mod refusal;
 mod resource;
 mod store;
 
+pub use audit::{About, Asked, AuditEntry, AuditLog, Cause, described, remembered};
 pub use blob::{BlobError, BlobStream, BlobWriter, Blobs, Digest};
 pub use call::{Act, Answer, Call, Caller, Look, Making};
 pub use catalogue::Catalogue;
 pub use clock::{Clock, Profile, moment, rfc3339};
-pub use cloud::{Authorize, Cloud, Within};
+pub use cloud::{Authorize, Cloud, Observed, Within};
 pub use event::Event;
 pub use field::{Compute, Field, Rule, computed, optional, required};
 pub use id::{Ids, is_uuid};
 pub use journal::{Durability, JournalError};
 pub use record::{Passage, Record};
 pub use refusal::{ArgumentFault, Reason, Refusal};
-pub use resource::{Access, OnDelete, OnMaking, Operation, Product, Resource, Route, Scope, Shape, States, states};
+pub use resource::{
+    Access, OnDelete, OnMaking, OnPreparing, Operation, Product, Resource, Route, Scope, Shape, States, Work, states,
+};
 pub use store::{Options, Store, StoreError, Tables, Transaction};

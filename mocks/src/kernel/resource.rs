@@ -5,7 +5,7 @@
 //! Behaviour that does not fit is a named function beside the table
 //! ([`Resource::act`], [`Resource::look`], [`Resource::made`]), never a new word.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde_json::Value;
 
@@ -26,6 +26,12 @@ pub type OnMaking = fn(&mut Making<'_, '_>) -> Result<(), Refusal>;
 
 /// A function beside a table that is called before a resource is deleted; gets its key.
 pub type OnDelete = fn(&mut Act<'_, '_>, &str) -> Result<(), Refusal>;
+
+/// Work that takes long, such as making an RSA key. It is done while nobody waits for the store.
+pub type Work = Box<dyn FnOnce() -> Result<Value, Refusal> + Send>;
+
+/// A function beside a table that says what work comes before a route's change.
+pub type OnPreparing = fn(&Look<'_>, &Route) -> Result<Option<Work>, Refusal>;
 
 /// The four shapes of Scaleway's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,11 +153,22 @@ pub struct Route {
     pub operation: Operation,
 }
 
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
 impl Route {
     /// Which of the resource's permission sets it needs. A GET needs the right to read, even where
     /// reading changes something: a secret that expires once it is accessed.
     pub fn access(&self) -> Access {
         if self.method == "GET" { Access::Read } else { self.operation.access() }
+    }
+
+    /// Whether it makes one, as POST on a collection does.
+    pub fn is_create(&self) -> bool {
+        matches!(self.operation, Operation::Create)
     }
 }
 
@@ -177,6 +194,7 @@ pub struct Resource {
     pub(super) unique: Option<&'static str>,
     pub(super) routes: Vec<Route>,
     pub(super) without: &'static [&'static str],
+    pub(super) prepared: Option<OnPreparing>,
     pub(super) made: Option<OnMaking>,
     pub(super) updated: Option<OnMaking>,
     pub(super) settled: Option<OnMaking>,
@@ -208,6 +226,7 @@ impl Resource {
             unique: None,
             routes: Vec::new(),
             without: &[],
+            prepared: None,
             made: None,
             updated: None,
             settled: None,
@@ -388,6 +407,13 @@ impl Resource {
     #[must_use]
     pub fn listed_if(mut self, shown: fn(&Record, &Call) -> bool) -> Self {
         self.listed_if = Some(shown);
+        self
+    }
+
+    /// Work that takes long and comes before a change; what it gives is in the call as `prepared`.
+    #[must_use]
+    pub fn prepared(mut self, run: OnPreparing) -> Self {
+        self.prepared = Some(run);
         self
     }
 

@@ -3,6 +3,8 @@
 //! Adding a product is adding its folder and one line in [`products`].
 
 mod account;
+mod audit_trail;
+mod billing;
 mod cockpit;
 mod containers;
 mod function;
@@ -25,6 +27,8 @@ use crate::kernel::Product;
 pub fn products() -> Vec<Product> {
     vec![
         account::product(),
+        audit_trail::product(),
+        billing::product(),
         cockpit::product(),
         containers::product(),
         function::product(),

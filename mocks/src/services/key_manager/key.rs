@@ -3,12 +3,15 @@
 use serde_json::{Value, json};
 use time::Duration;
 
-use super::{KEY, READ, WRITE, material, using};
+use super::{KEY, READ, WRITE, asymmetric::Algorithm, material, using};
 use crate::kernel::{
-    Act, Answer, Making, Passage, Reason, Record, Refusal, Resource, computed, optional, rfc3339, states,
+    Act, Answer, Look, Making, Passage, Reason, Record, Refusal, Resource, Route, Work, computed, optional, rfc3339,
+    states,
 };
 
 const ITEM: &str = "/key-manager/v1alpha1/regions/{region}/keys/{key_id}";
+
+const ROTATE: &str = "/key-manager/v1alpha1/regions/{region}/keys/{key_id}/rotate";
 
 /// The algorithms, by usage (SDK: the enums of `KeyUsage`), the recommended one first.
 pub(super) const ALGORITHMS: [(&str, &[&str]); 3] = [
@@ -32,8 +35,9 @@ pub(super) const ALGORITHMS: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// How often a key may be rotated, in days (documented).
-const ROTATION: std::ops::RangeInclusive<i64> = 1..=3650;
+/// How often a key may be rotated, in hours. The SDK says "24 hours" to "1 year (876000 hours)", which are a
+/// hundred: what it says in hours refuses less.
+const ROTATION: std::ops::RangeInclusive<i64> = 24..=876_000;
 
 pub(super) fn key() -> Resource {
     Resource::new(KEY)
@@ -72,10 +76,15 @@ pub(super) fn key() -> Resource {
         })
         .permissions(READ, WRITE)
         .quota(100)
+        .prepared(prepare)
         .made(make)
         .updated(|making| {
             if making.input.contains_key("usage") {
                 one_usage(making.record)?;
+                // Its material is of one algorithm; the SDK's update does not name it.
+                if making.tx.get(KEY, making.key).is_some_and(|key| key.body["usage"] != making.record.body["usage"]) {
+                    return Err(Refusal::argument("usage", Reason::Constraint, "usage cannot be changed"));
+                }
             }
             if making.input.contains_key("rotation_policy") { plan_rotation(making) } else { Ok(()) }
         })
@@ -84,7 +93,7 @@ pub(super) fn key() -> Resource {
             plan_rotation_from_now(making)
         })
         .act("DELETE", ITEM, delete)
-        .act("POST", "/key-manager/v1alpha1/regions/{region}/keys/{key_id}/rotate", |act| {
+        .act("POST", ROTATE, |act| {
             if usable(&find(act)?.1)?.text("origin") == "external" {
                 return Err(Refusal::argument("key_id", Reason::Constraint, "key material is imported, not rotated"));
             }
@@ -114,6 +123,9 @@ pub(super) fn key() -> Resource {
         .act("POST", "/key-manager/v1alpha1/regions/{region}/keys/{key_id}/encrypt", using::encrypt)
         .act("POST", "/key-manager/v1alpha1/regions/{region}/keys/{key_id}/decrypt", using::decrypt)
         .act("POST", "/key-manager/v1alpha1/regions/{region}/keys/{key_id}/generate-data-key", using::data_key)
+        .act("POST", "/key-manager/v1alpha1/regions/{region}/keys/{key_id}/sign", using::sign)
+        .act("POST", "/key-manager/v1alpha1/regions/{region}/keys/{key_id}/verify", using::verify)
+        .look("/key-manager/v1alpha1/regions/{region}/keys/{key_id}/public-key", using::public_key)
         .look("/key-manager/v1alpha1/regions/{region}/algorithms", using::algorithms)
 }
 
@@ -155,9 +167,38 @@ fn one_usage(record: &mut Record) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// RSA keys take up to seconds to make. A request that needs one has it made before its change begins; one
+/// whose time for rotation has come makes it within.
+fn prepare(look: &Look<'_>, route: &Route) -> Result<Option<Work>, Refusal> {
+    let algorithm = match (route.method, route.path) {
+        ("POST", ROTATE) => {
+            let record = look.find(KEY, look.call.param("key_id").unwrap_or_default())?;
+            usable(record)?;
+            material::of(record).to_owned()
+        }
+        ("POST", _) if route.is_create() => {
+            let usage = look.call.body.get("usage").and_then(Value::as_object);
+            let named = usage.into_iter().flat_map(|usage| usage.values()).find_map(Value::as_str).unwrap_or_default();
+            // What is no algorithm is refused when the key is made.
+            if !ALGORITHMS.iter().any(|(_, names)| names.contains(&named)) {
+                return Ok(None);
+            }
+            named.to_owned()
+        }
+        _ => return Ok(None),
+    };
+    if !Algorithm::named(&algorithm).is_some_and(Algorithm::is_slow) {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(move || Ok(json!({"algorithm": algorithm, "version": material::generate(&algorithm)?})))))
+}
+
 /// A new version of the key's material.
 pub(super) fn rotate(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
-    let fresh = material::generate(material::of(making.record))?;
+    let algorithm = material::of(making.record);
+    let prepared = &making.call.prepared;
+    let fresh =
+        if prepared["algorithm"] == algorithm { prepared["version"].clone() } else { material::generate(algorithm)? };
     add_version(making, fresh);
     Ok(())
 }
@@ -180,12 +221,12 @@ fn plan_rotation(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
         return Ok(());
     };
     let wrong = || {
-        let help = format!("must be {} to {} days, such as 7776000s", ROTATION.start(), ROTATION.end());
+        let help = format!("must be {} to {} hours, such as 7776000s", ROTATION.start(), ROTATION.end());
         Refusal::argument("rotation_policy.rotation_period", Reason::Constraint, help)
     };
     let seconds: f64 = period.strip_suffix('s').and_then(|number| number.parse().ok()).ok_or_else(wrong)?;
-    let days = seconds / 86_400.0;
-    if !(*ROTATION.start() as f64..=*ROTATION.end() as f64).contains(&days) {
+    let hours = seconds / 3600.0;
+    if !(*ROTATION.start() as f64..=*ROTATION.end() as f64).contains(&hours) {
         return Err(wrong());
     }
     let period = Duration::seconds(seconds as i64);

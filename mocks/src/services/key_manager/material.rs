@@ -1,12 +1,14 @@
-//! Key material: made, kept out of sight, used. A ciphertext says which version of its key made it.
+//! Key material: made, kept out of sight, used. A symmetric ciphertext says which version of its key made it;
+//! those of public keys are plain RSA, so that whoever has the public key can make them.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use ring::{
+use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    rand::{SecureRandom, SystemRandom},
+    hkdf, rand,
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
+use super::asymmetric::Algorithm;
 use crate::kernel::{Reason, Record, Refusal};
 
 /// Bytes of an AES-256 key.
@@ -22,23 +24,39 @@ pub(super) fn of(record: &Record) -> &str {
     usage.into_iter().flat_map(|usage| usage.values()).find_map(Value::as_str).unwrap_or_default()
 }
 
-/// The versions of a key, the oldest first; those whose material was deleted are `null`.
+/// The versions of a key, the oldest first.
 pub(super) fn versions(record: &Record) -> Vec<Value> {
     record.hidden.get("versions").and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
-/// New material, as a version. Asymmetric keys get theirs when their operations are there.
+/// The material of a key's versions, the newest first.
+pub(super) fn newest_first(record: &Record) -> impl Iterator<Item = Vec<u8>> + use<> {
+    versions(record).into_iter().rev().filter_map(|version| STANDARD.decode(version.as_str()?).ok())
+}
+
+/// New material, as a version.
 pub(super) fn generate(algorithm: &str) -> Result<Value, Refusal> {
-    match algorithm {
-        "aes_256_gcm" => Ok(json!(STANDARD.encode(random::<AES_KEY>()?))),
-        _ => Ok(Value::Null),
-    }
+    let material = match Algorithm::named(algorithm) {
+        Some(asymmetric) => asymmetric.generate()?,
+        None => random::<AES_KEY>()?.to_vec(),
+    };
+    Ok(json!(STANDARD.encode(material)))
+}
+
+/// The version that follows from material and salt of somebody else's: the key itself is derived from
+/// them, as documented, by HKDF-SHA256 here.
+pub(super) fn derive(material: &[u8], salt: &[u8]) -> Result<Value, Refusal> {
+    let mut key = [0; AES_KEY];
+    let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(material);
+    let expanded = extracted.expand(&[], hkdf::HKDF_SHA256).and_then(|expanded| expanded.fill(&mut key));
+    expanded.map_err(|_| Refusal::Internal("no key could be derived".into()))?;
+    Ok(json!(STANDARD.encode(key)))
 }
 
 /// Random bytes.
 pub(super) fn random<const N: usize>() -> Result<[u8; N], Refusal> {
     let mut bytes = [0; N];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| Refusal::Internal("no random bytes".into()))?;
+    rand::fill(&mut bytes).map_err(|_| Refusal::Internal("no random bytes".into()))?;
     Ok(bytes)
 }
 
@@ -82,7 +100,7 @@ pub(super) fn decrypt(record: &Record, ciphertext: &[u8], associated: &[u8]) -> 
     Ok(plaintext.to_vec())
 }
 
-fn no_material() -> Refusal {
+pub(super) fn no_material() -> Refusal {
     Refusal::Precondition { precondition: "resource_not_usable", help: "the key has no such key material".into() }
 }
 

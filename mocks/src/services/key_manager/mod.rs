@@ -1,9 +1,9 @@
 //! Key Manager. API reference: Key Manager API v1alpha1.
 //!
-//! Symmetric keys encrypt and decrypt for real. Deletion is soft: a deleted key is still answered, with its
-//! state `scheduled_for_deletion`, and hidden in lists (recorded). Not emulated yet: the operations of
-//! asymmetric keys (encrypting, signing, verifying, the public key); such keys can be made and managed.
+//! Keys encrypt, decrypt, sign and verify for real. Deletion is soft: a deleted key is still answered, with its
+//! state `scheduled_for_deletion`, and hidden in lists (recorded).
 
+mod asymmetric;
 mod key;
 mod material;
 mod using;
