@@ -18,17 +18,8 @@ enum Way {
 }
 
 /// What Scaleway's JavaScript SDK can do here. Its containers are those of v1beta1, see docs/limits.md.
-const JAVASCRIPT: [&str; 9] = [
-    "account",
-    "iam",
-    "vpc",
-    "rdb",
-    "serverless-sql",
-    "registry",
-    "secret-manager",
-    "key-manager",
-    "cockpit",
-];
+const JAVASCRIPT: [&str; 9] =
+    ["account", "iam", "vpc", "rdb", "serverless-sql", "registry", "secret-manager", "key-manager", "cockpit"];
 
 #[tokio::test]
 async fn the_python_sdk_and_boto3_lead_all_resources_through_their_lives() {

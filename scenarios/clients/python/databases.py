@@ -58,13 +58,13 @@ def _database(api: RdbV1API, inside: Instance) -> Life[Database]:
 
     return Life(
         "rdb.database",
-        create=lambda _: api.create_database(instance_id=inside.id, name="ledger"),
+        create=lambda name: api.create_database(instance_id=inside.id, name=name),
         read=lambda it: only(databases(), lambda one: one.name == it.name),
         listed=databases,
         delete=lambda it: api.delete_database(instance_id=inside.id, name=it.name),
         key=lambda it: it.name,
-        shows=lambda it: (it.name, it.managed),
-        given=("ledger", True),
+        shows=lambda it: it.managed,
+        given=True,
         also=lambda it: demand("the owner's permission", _granted(api, inside, it), Permission.READONLY),
     )
 
@@ -84,7 +84,7 @@ def _user(api: RdbV1API, inside: Instance) -> Life[User]:
 
     return Life(
         "rdb.user",
-        create=lambda _: api.create_user(instance_id=inside.id, name="reader", password=_password(), is_admin=False),
+        create=lambda name: api.create_user(instance_id=inside.id, name=name, password=_password(), is_admin=False),
         read=lambda it: only(users(), lambda one: one.name == it.name),
         listed=users,
         change=lambda it: api.update_user(instance_id=inside.id, name=it.name, is_admin=True),
