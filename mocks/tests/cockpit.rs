@@ -490,10 +490,9 @@ async fn a_project_goes_with_its_cockpit() {
     let left: Vec<&str> = ["cockpit.data_source", "cockpit.alert_manager", "cockpit.alert", "cockpit.grafana_user"]
         .into_iter()
         .filter(|kind| {
-            fixture
-                .cloud
-                .store()
-                .read(|tables| tables.all(kind).any(|(_, record)| record.text_or_hidden("project_id") == project))
+            fixture.cloud.store().read(|tables| {
+                tables.all(kind).any(|(_, record)| record.text_or_hidden("project_id") == project)
+            })
         })
         .collect();
     assert!(left.is_empty(), "{left:?}");

@@ -102,7 +102,7 @@ async function unreadable(life, one) {
   }
 }
 
-/** Every date of an answer is one: the SDK takes what comes for a date, and what it is not for undefined behaviour. */
+/** The answer, all of whose dates are dates: the SDK makes one of any text. */
 function dated(answer, path = "answer") {
   for (const [name, value] of Object.entries(answer ?? {})) {
     const place = `${path}.${name}`;
