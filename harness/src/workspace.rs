@@ -51,6 +51,11 @@ impl Workspace {
         self.root.join("infra")
     }
 
+    /// The programs that call the cloud with other clients than Pulumi.
+    pub fn clients(&self) -> PathBuf {
+        self.root.join("scenarios/clients")
+    }
+
     /// The stacks the program has a configuration for: `dev` for `Pulumi.dev.yaml`, sorted.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
-use stackproof::toolchain::{Cache, Found, Toolchain};
+use stackproof::toolchain::{Cache, Clients, Found, Toolchain};
 use stackproof::{Failure, Progress};
 
 /// Show the tools stackproof works with: which are there, from where, and what is missing.
@@ -23,6 +23,7 @@ impl Doctor {
             let progress = Progress::detect();
             Toolchain::postgres(&progress)?;
             Toolchain::ensure(&progress)?;
+            Clients::ensure(&progress)?;
         }
         let found = Toolchain::look()?;
         let cache = Cache::of_user()?;

@@ -45,11 +45,15 @@ impl Check {
         };
         let python =
             |name, words: &[&str]| Self { folder: "infra", ..check(name, tools.beside_python(words[0]), words) };
+        let client = |name, words: &[&str]| Self { folder: "scenarios/clients", ..python(name, words) };
         let mut all = vec![
             check("rustfmt", on_path("cargo"), &["cargo", "fmt", "--all", "--check"]),
             python("ruff", &["ruff", "check", "."]),
             python("ruff format", &["ruff", "format", "--check", "."]),
             python("pyright", &["basedpyright"]),
+            client("clients: ruff", &["ruff", "check", "."]),
+            client("clients: ruff format", &["ruff", "format", "--check", "."]),
+            client("clients: pyright", &["basedpyright", "--pythonpath", &tools.clients_python.to_string_lossy()]),
             Self { silent: true, ..check("gofmt", on_path("gofmt"), &["gofmt", "-l", "tools"]) },
             check(
                 "clippy",

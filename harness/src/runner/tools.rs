@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::report::Tool;
-use crate::toolchain::Toolchain;
+use crate::toolchain::{Clients, Toolchain};
 use crate::{Failure, Progress};
 
 /// The environment variable that names the Python of the infrastructure's virtual environment.
@@ -16,6 +16,8 @@ pub struct Tools {
     pub nextest: PathBuf,
     /// The Python with the infrastructure's packages.
     pub python: PathBuf,
+    /// The Python with the packages of the scenarios' clients.
+    pub clients_python: PathBuf,
     /// The schema of the provider, where we built it: the official plugin carries none.
     pub schema: Option<PathBuf>,
     /// Every tool's version, provenance and digest, for the report.
@@ -32,7 +34,9 @@ impl Tools {
                 .next("cargo install cargo-nextest --locked")
         })?;
         let postgres = Toolchain::postgres(progress)?;
+        let clients = Clients::ensure(progress)?;
         let identities = toolchain.tools().filter(|tool| tool.name != postgres.name).chain([&postgres]);
+        let identities = identities.chain([&clients.node, &clients.scw]);
         let identities = identities.map(|tool| Tool {
             name: tool.name.into(),
             version: tool.version.clone(),
@@ -40,7 +44,8 @@ impl Tools {
             digest: tool.sha256.clone(),
         });
         let schema = Some(toolchain.provider.path.with_file_name("schema.json")).filter(|schema| schema.is_file());
-        Ok(Self { nextest, identities: identities.collect(), schema, python: toolchain.python.path.clone() })
+        let (python, clients_python) = (toolchain.python.path.clone(), clients.python.path.clone());
+        Ok(Self { nextest, identities: identities.collect(), schema, python, clients_python })
     }
 
     /// A program beside the Python, such as `ruff`.

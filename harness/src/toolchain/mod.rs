@@ -5,8 +5,10 @@
 //! environment it gives. Nothing here knows a stack or a target.
 
 mod cache;
+mod clients;
 mod go;
 mod identity;
+mod javascript;
 mod language_host;
 mod machine;
 mod nextest;
@@ -15,6 +17,7 @@ mod provider;
 mod pulumi;
 mod python;
 mod run;
+mod scw;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -22,6 +25,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use self::cache::{CACHE_VARIABLE, Cache};
+pub use self::clients::Clients;
 pub(crate) use self::go::GoModule;
 use self::identity::{Identity, Version};
 use self::machine::Machine;
@@ -219,7 +223,8 @@ impl Toolchain {
         let provider = Found::from(provider::find(machine)).named("provider");
         let postgres = Found::from(postgres::find(machine)).named("postgres");
         let nextest = Found::from(nextest::find(machine)).named("nextest");
-        vec![pulumi, host, provider, python, postgres, nextest]
+        let clients = clients::look(machine);
+        [pulumi, host, provider, python, postgres, nextest].into_iter().chain(clients).collect()
     }
 
     /// Every tool there is.
@@ -351,7 +356,8 @@ mod tests {
         bench.file("checkout/infra/requirements-dev.txt", "");
         let found = Toolchain::look_on(&bench.machine);
         let names: Vec<_> = found.iter().map(|found| found.name).collect();
-        assert_eq!(names, ["pulumi", "language-host", "provider", "python", "postgres", "nextest"]);
+        let own = ["pulumi", "language-host", "provider", "python", "postgres", "nextest"];
+        assert_eq!(names, [&own[..], &["clients-python", "clients-node", "scw"]].concat());
         assert!(found.iter().all(|found| found.tool.is_none()));
         assert!(!bench.machine.cache.root().exists());
     }

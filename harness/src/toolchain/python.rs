@@ -1,5 +1,5 @@
 //! Python, as virtual environments of hash-locked wheels: one for the program, its tests and its checks,
-//! one for PostgreSQL where the machine has none.
+//! one for PostgreSQL where the machine has none, one for the clients of the scenarios.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -40,12 +40,18 @@ pub(crate) fn postgres(machine: &Machine) -> Environment {
     Environment { name: "postgres", lock, what: "PostgreSQL from a Python wheel", imports: "sys" }
 }
 
+/// Scaleway's Python SDK and boto3, which the scenarios call the cloud with.
+pub(crate) fn clients(machine: &Machine) -> Environment {
+    let lock = machine.workspace.clients().join("python/requirements.txt");
+    Environment { name: "clients-python", lock, what: "Scaleway's Python SDK and boto3", imports: "scaleway, boto3" }
+}
+
 impl Environment {
     fn key(&self) -> Result<String, Failure> {
         let words = [std::env::consts::OS, std::env::consts::ARCH];
         let digest = digest_of_inputs(&words, std::slice::from_ref(&self.lock)).map_err(|error| {
             Failure::environment(format!("the locked requirements {} cannot be read: {error}", self.lock.display()))
-                .next("git checkout -- infra tools, or set STACKPROOF_ROOT to a whole checkout")
+                .next("git checkout -- infra tools scenarios, or set STACKPROOF_ROOT to a whole checkout")
         })?;
         Ok(format!("{}-{digest}", self.name))
     }

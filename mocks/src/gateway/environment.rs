@@ -44,6 +44,8 @@ impl Environment {
             // Both spellings: gRPC's C core reads the lower-case one only, Go and requests either.
             ("NO_PROXY".to_owned(), DIRECT.to_owned()),
             ("no_proxy".to_owned(), DIRECT.to_owned()),
+            // Without it Node's own fetch, and so Scaleway's JavaScript SDK, knows no proxy.
+            ("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned()),
         ];
         set.extend(ROOTS.map(|name| (name.to_owned(), bundle.clone())));
         let unset = [

@@ -72,6 +72,7 @@ pub fn seed(store: &Store, organization: &Organization) -> Result<(), JournalErr
         let project = json!({
             "id": id, "name": "default", "organization_id": id, "description": "",
             "qualification": account::unqualified(),
+            "status": "active",
             "created_at": now, "updated_at": now,
         });
         tx.put("account.project", id, Record::of(&project));

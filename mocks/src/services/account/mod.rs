@@ -29,6 +29,7 @@ fn project() -> Resource {
             required("name").text(1..=64),
             optional("description").text(0..=200),
             computed("qualification", |_| Ok(unqualified())),
+            computed("status", |_| Ok(json!("active"))),
         ])
         .unique("name")
         .filters(&["name"])

@@ -23,6 +23,11 @@ pub(super) fn instance() -> Resource {
             optional("user_name").text(0..=63).input_only().fixed(),
             optional("password").text(0..=128).check(user::strong_password).input_only().fixed(),
             optional("is_ha_cluster").flag().fixed(),
+            // Later SDKs ask for it; what the two nodes of a cluster say is not recorded.
+            computed("high_availability_mode", |making| {
+                let both = making.input.get("is_ha_cluster") == Some(&json!(true));
+                Ok(json!(if both { "single_zone" } else { "disabled" }))
+            }),
             optional("disable_backup").flag().input_only().fixed(),
             optional("tags").strings(),
             optional("init_settings").objects(setting::fields()).fixed(),

@@ -43,6 +43,7 @@ pub(super) fn upgrade(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
         record.body.entry("volume").and_modify(|volume| volume["size"] = json!(size));
     } else if body.get("enable_ha") == Some(&json!(true)) {
         record.body.insert("is_ha_cluster".into(), json!(true));
+        record.body.insert("high_availability_mode".into(), json!("single_zone"));
     } else if body.get("enable_encryption") == Some(&json!(true)) {
         record.body.insert("encryption".into(), json!({"enabled": true}));
     } else {
