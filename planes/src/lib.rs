@@ -1,0 +1,4 @@
+//! What runs behind the local cloud's API: real databases, containers and private networks.
+//!
+//! Nothing here knows of Scaleway's API: each module takes what is wanted as plain values, makes it so with real
+//! processes, and tells what became of it. The local cloud (`mocks/src/planes`) translates its resources into them.
