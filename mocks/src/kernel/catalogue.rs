@@ -158,7 +158,7 @@ impl Catalogue {
         let resource = self.get(kind)?;
         let parent = self.get(resource.parent?)?;
         if resource.scope == Scope::Parent && resource.identified {
-            return Some(record.text_or_hidden(&format!("{}_id", parent.called)).to_owned());
+            return Some(record.text_or_hidden(&parent.reference()).to_owned());
         }
         Some(key.rsplit_once('/').map_or(key, |(parent, _)| parent).to_owned())
     }

@@ -96,11 +96,11 @@ impl Cloud {
             _ => None,
         };
         let id = |body: &Map<String, Value>| {
-            let parent = resource.parent().and_then(|parent| self.catalogue.get(parent)).map_or("", |it| it.called);
+            let parent = resource.parent().and_then(|parent| self.catalogue.get(parent));
             let own =
                 if let (Shape::Named(field), None) = (resource.shape(), resource.parent()) { field } else { "id" };
-            let named = [own.to_owned(), format!("{parent}_id")];
-            let told = named.iter().find_map(|field| body.get(field).and_then(Value::as_str));
+            let named = [Some(own.to_owned()), parent.map(Resource::reference)];
+            let told = named.iter().flatten().find_map(|field| body.get(field).and_then(Value::as_str));
             told.or(call.ids().first().copied()).unwrap_or_default().to_owned()
         };
         let about = match (fresh, &observed.named) {
@@ -309,7 +309,7 @@ impl Cloud {
         }
         // The parent may be named in the body or in the query: the instance of a backup.
         let parent = resource.parent().and_then(|parent| self.catalogue.get(parent))?;
-        let field = format!("{}_id", parent.called);
+        let field = parent.reference();
         let key = call.text(&field).or_else(|| call.query(&field))?;
         Some((parent.kind, key.to_owned(), tables.get(parent.kind, key)?))
     }

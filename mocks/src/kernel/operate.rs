@@ -21,8 +21,8 @@ pub(super) fn key(resource: &Resource, catalogue: &Catalogue, call: &Call) -> Re
         Shape::Singleton | Shape::WholeList(_) => ids.last().copied(),
     };
     // The policy of `PUT /rules {policy_id, …}` and `GET /rules?policy_id=` is not in the path.
-    let parent = resource.parent.and_then(|parent| catalogue.get(parent)).map_or("", |parent| parent.called);
-    let field = format!("{parent}_id");
+    let parent = resource.parent.and_then(|parent| catalogue.get(parent));
+    let field = parent.map(Resource::reference).unwrap_or_default();
     under
         .or_else(|| call.text(&field))
         .or_else(|| call.query(&field))
@@ -127,7 +127,7 @@ pub(super) fn list(look: &Look<'_>, allowed: impl Fn(&str) -> bool) -> Result<Va
     let of_parent = resource.parent.and_then(|parent| look.catalogue.get(parent)).filter(|_| !parent_key.is_empty());
     let (prefix, belongs) = match (resource.shape, of_parent) {
         (Shape::Named(_), Some(_)) => (format!("{parent_key}/"), None),
-        (Shape::Collection, Some(parent)) => (String::new(), Some(format!("{}_id", parent.called))),
+        (Shape::Collection, Some(parent)) => (String::new(), Some(parent.reference())),
         _ => (String::new(), None),
     };
     // What belongs to a parent does not tell its project, but can be asked for by it.
@@ -259,7 +259,7 @@ pub(super) fn erase(tx: &mut Transaction<'_>, catalogue: &Catalogue, kind: &str,
                 tx.tables().under(owned, &format!("{key}/"), None).map(|(key, _)| key.to_owned()).collect()
             }
             Shape::Collection => {
-                let field = format!("{}_id", catalogue.get(kind).map_or("", |parent| parent.called));
+                let field = catalogue.get(kind).map(Resource::reference).unwrap_or_default();
                 tx.tables()
                     .all(owned)
                     .filter(|(_, record)| record.text_or_hidden(&field) == key)

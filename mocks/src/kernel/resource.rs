@@ -254,6 +254,11 @@ impl Resource {
         self
     }
 
+    /// The field by which others name one: `instance_id`.
+    pub(super) fn reference(&self) -> String {
+        format!("{}_id", self.called.to_lowercase())
+    }
+
     /// The key of the list in answers, where it is not the path's last word.
     #[must_use]
     pub fn listed_as(mut self, key: &'static str) -> Self {

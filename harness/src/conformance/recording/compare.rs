@@ -115,9 +115,16 @@ pub(super) fn learn(recorded: &Value, seen: &Value, known: &mut Known) {
         (Value::String(recorded), Value::String(seen)) if is_identifier(recorded) && is_identifier(seen) => {
             known.entry(recorded.clone()).or_insert_with(|| seen.clone());
         }
+        // Addresses to upload to are signed by who gave them out.
+        (Value::String(recorded), Value::String(seen)) if recorded.contains(SIGNED) && seen.contains(SIGNED) => {
+            known.insert(recorded.clone(), seen.clone());
+        }
         _ => {}
     }
 }
+
+/// What every address has that is signed beforehand.
+pub(super) const SIGNED: &str = "X-Amz-Signature=";
 
 fn is_identifier(text: &str) -> bool {
     uuid::Uuid::parse_str(text).is_ok() || (text.len() == 20 && text.starts_with("SCW"))

@@ -8,6 +8,8 @@ use crate::kernel::{Making, Record, Refusal, Resource, Transaction, computed, op
 pub(super) fn budget() -> Resource {
     Resource::new(BUDGET)
         .at("/billing/v2/budgets/{budget_id}")
+        .called("Budget")
+        .listed_as("budgets")
         .of_organization()
         .fields([
             required("consumption_limit").integer(0..=i64::from(u32::MAX)),
