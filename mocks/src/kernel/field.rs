@@ -241,6 +241,10 @@ impl Field {
         self.name
     }
 
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.form, Form::Strings | Form::Objects(_))
+    }
+
     /// What a person reads of the field in the documentation.
     pub fn describe(&self) -> String {
         let form = match &self.form {

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 use serde_json::{Value, json};
 
-use super::{Call, Reason, Record, Refusal, Resource};
+use super::{Call, Reason, Record, Refusal, Resource, by_time};
 
 const DEFAULT_SIZE: usize = 50;
 const MOST: usize = 100;
@@ -93,6 +93,7 @@ pub(super) fn sort(resource: &Resource, records: &mut [&Record], call: &Call) ->
         (Some(Value::Number(a)), Some(Value::Number(b))) => {
             a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal)
         }
+        _ if field.ends_with("_at") => by_time(a.text_or_hidden(field), b.text_or_hidden(field)),
         _ => a.text_or_hidden(field).cmp(b.text_or_hidden(field)),
     };
     records.sort_by(|a, b| {
