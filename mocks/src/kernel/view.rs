@@ -137,8 +137,9 @@ impl Resource {
     /// What is wrong with its declaration as a view.
     pub(super) fn view_fault(&self, catalogue: &Catalogue) -> Option<String> {
         let shown = catalogue.get(self.view?.of);
-        let fits = shown.is_some_and(|shown| !shown.is_view() && shown.shape == Shape::Collection);
-        (!fits || self.shape != Shape::Collection).then(|| format!("{} cannot be a view", self.kind))
+        let simple = |resource: &Self| resource.shape == Shape::Collection && resource.prepared.is_none();
+        let fits = shown.is_some_and(|shown| !shown.is_view() && simple(shown) && simple(self));
+        (!fits).then(|| format!("{} cannot be a view", self.kind))
     }
 
     /// A refusal of the kind it shows, in the words of the view.

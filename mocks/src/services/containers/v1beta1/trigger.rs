@@ -13,11 +13,21 @@ use crate::{
     services::containers::{READ, TRIGGER, WRITE, trigger::address},
 };
 
-/// The field of each source that is asked for, with its word and what it must say.
-const SOURCES: [(&str, &str, &[&str]); 3] = [
-    ("scw_sqs_config", "scw_sqs", &["queue", "mnq_project_id", "mnq_region"]),
-    ("scw_nats_config", "scw_nats", &["subject", "mnq_nats_account_id", "mnq_project_id", "mnq_region"]),
-    ("sqs_config", "sqs", &["endpoint", "queue_url", "access_key", "secret_key"]),
+/// A source that is asked for: its field, its word, and what it must say.
+struct Source {
+    field: &'static str,
+    word: &'static str,
+    needs: &'static [&'static str],
+}
+
+const SOURCES: [Source; 3] = [
+    Source { field: "scw_sqs_config", word: "scw_sqs", needs: &["queue", "mnq_project_id", "mnq_region"] },
+    Source {
+        field: "scw_nats_config",
+        word: "scw_nats",
+        needs: &["subject", "mnq_nats_account_id", "mnq_project_id", "mnq_region"],
+    },
+    Source { field: "sqs_config", word: "sqs", needs: &["endpoint", "queue_url", "access_key", "secret_key"] },
 ];
 
 /// Where a record keeps what v1 has no word for, hidden.
@@ -138,58 +148,58 @@ fn told_foreign_queue(record: &Record) -> Option<Value> {
 }
 
 fn say(act: &mut Act<'_, '_>, said: &Map<String, Value>, body: &mut Map<String, Value>) -> Result<(), Refusal> {
-    let named: Vec<_> = SOURCES.iter().filter_map(|source| Some((source, said.get(source.0)?))).collect();
+    let named: Vec<(&Source, &Value)> =
+        SOURCES.iter().filter_map(|source| Some((source, said.get(source.field)?))).collect();
     if let Some(key) = act.call.param("trigger_id") {
         let record = act.find(TRIGGER, key)?;
         return change(&record, &named, body);
     }
-    let [((field, word, needs), config)] = named[..] else {
+    let [(source, config)] = named[..] else {
         let help = "name exactly one of scw_sqs_config, scw_nats_config and sqs_config";
         return Err(Refusal::argument("scw_sqs_config", Reason::Required, help));
     };
-    if let Some(part) = needs.iter().find(|part| config[**part].is_null()) {
-        return Err(Refusal::argument(format!("{field}.{part}"), Reason::Required, format!("{part} is required")));
+    if let Some(part) = source.needs.iter().find(|part| config[**part].is_null()) {
+        let argument = format!("{}.{part}", source.field);
+        return Err(Refusal::argument(argument, Reason::Required, format!("{part} is required")));
     }
     let text = |part: &str| config[part].as_str().unwrap_or_default();
     let (key, secret) = (act.tx.ids().uuid(), act.tx.ids().uuid());
     let region = text("mnq_region");
-    let (place, said) = match *word {
+    let (field, said) = match source.word {
         "scw_sqs" => {
-            let url = format!("{}/project-{}/{}", sqs_host(region), text("mnq_project_id"), text("queue"));
             let host = sqs_host(region);
-            let access = json!({"access_key_id": key, "secret_access_key": secret});
-            ("sqs_config", with(access, json!({"region": region, "endpoint": host, "queue_url": url})))
+            let url = format!("{host}/project-{}/{}", text("mnq_project_id"), text("queue"));
+            let queue = json!({
+                "region": region, "endpoint": host, "queue_url": url,
+                "access_key_id": key, "secret_access_key": secret,
+            });
+            ("sqs_config", queue)
         }
         "scw_nats" => {
             let servers = [nats_host(region)];
-            let access = json!({"credentials_file_content": secret});
-            ("nats_config", with(access, json!({"server_urls": servers, "subject": config["subject"]})))
+            let subject = text("subject");
+            let subject = json!({"server_urls": servers, "subject": subject, "credentials_file_content": secret});
+            ("nats_config", subject)
         }
         _ => {
-            let access = json!({"access_key_id": config["access_key"], "secret_access_key": config["secret_key"]});
-            let queue = json!({"endpoint": config["endpoint"], "queue_url": config["queue_url"]});
-            ("sqs_config", with(access, queue))
+            let queue = json!({
+                "endpoint": config["endpoint"], "queue_url": config["queue_url"],
+                "access_key_id": config["access_key"], "secret_access_key": config["secret_key"],
+            });
+            ("sqs_config", queue)
         }
     };
-    body.insert(place.into(), said.into());
+    body.insert(field.into(), said);
     Ok(())
 }
 
-fn with(some: Value, more: Value) -> Map<String, Value> {
-    [some, more].into_iter().filter_map(|part| part.as_object().cloned()).flatten().collect()
-}
-
 /// Of its source, only the credentials of a queue outside of Scaleway can be changed.
-fn change(
-    record: &Record,
-    named: &[(&(&str, &str, &[&str]), &Value)],
-    body: &mut Map<String, Value>,
-) -> Result<(), Refusal> {
+fn change(record: &Record, named: &[(&Source, &Value)], body: &mut Map<String, Value>) -> Result<(), Refusal> {
     let is = input_type(record);
-    for ((field, word, _), config) in named {
-        if *word != "sqs" || is != "sqs" {
+    for (source, config) in named {
+        if source.word != "sqs" || is != "sqs" {
             let help = format!("the trigger's source is {is}, which cannot be changed");
-            return Err(Refusal::argument(*field, Reason::Constraint, help));
+            return Err(Refusal::argument(source.field, Reason::Constraint, help));
         }
         let access = json!({"access_key_id": config["access_key"], "secret_access_key": config["secret_key"]});
         body.insert("sqs_config".into(), access);
@@ -197,18 +207,17 @@ fn change(
     Ok(())
 }
 
+/// Remembers what v1 has no word for.
 fn make(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
-    let Some(config) = said(making.call).map(|said| (said.get("scw_sqs_config"), said.get("scw_nats_config"))) else {
-        return Ok(());
-    };
-    let account = config.1.map(
-        |nats| json!({"mnq_nats_account_id": nats["mnq_nats_account_id"], "mnq_project_id": nats["mnq_project_id"]}),
-    );
-    if config.0.is_some() || account.is_some() {
+    let config = |field: &str| said(making.call).and_then(|said| said.get(field)).cloned();
+    let (queue, subject) = (config("scw_sqs_config"), config("scw_nats_config"));
+    if queue.is_some() || subject.is_some() {
         let id = making.tx.ids().uuid();
         making.record.hidden.insert(CREDENTIAL.into(), id.into());
     }
-    if let Some(account) = account {
+    if let Some(nats) = subject {
+        let account =
+            json!({"mnq_nats_account_id": nats["mnq_nats_account_id"], "mnq_project_id": nats["mnq_project_id"]});
         making.record.hidden.insert(ACCOUNT.into(), account);
     }
     Ok(())
