@@ -1,7 +1,9 @@
 //! API v1beta1: the same records as v1's, in its own words.
 
+use axum::body::Body;
+use http::Request;
 use serde_json::{Value, json};
-use stackproof_cloud::{kernel::Profile, services};
+use stackproof_cloud::{api::Outcome, kernel::Profile, services};
 
 use crate::{
     fixture::{CONTAINERS, DOMAINS, NAMESPACES, NETWORKS, advance, container, item, namespace, patch, with},
@@ -204,4 +206,23 @@ async fn the_audit_trail_tells_of_the_version_that_was_asked() {
     assert_eq!(of("method_name"), ["CreateContainer", "DeployContainer"]);
     assert_eq!(of("service_name"), ["scaleway.containers.v1beta1.Api", "scaleway.containers.v1beta1.Api"]);
     assert!(!told.to_string().contains("plain"), "{told}");
+}
+
+#[tokio::test]
+async fn a_poll_in_vain_is_one_in_both_versions() {
+    let fixture = Fixture::with(services::products(), Profile::Manual);
+    let namespace = fixture.post(&old("namespaces"), json!({"name": "shop"})).await.body;
+    let poll = async |collection: String| {
+        let path = item(&collection, &namespace);
+        let request = Request::get(path).header("x-auth-token", &fixture.organization.secret_key);
+        let answer = fixture.api.handle(request.body(Body::empty()).unwrap()).await;
+        let outcome = answer.extensions().get::<Outcome>().unwrap();
+        (outcome.kind, outcome.not_ready)
+    };
+    for (waited, in_vain) in [(0, true), (5, false)] {
+        advance(&fixture, waited);
+        for collection in [NAMESPACES.to_owned(), old("namespaces")] {
+            assert_eq!(poll(collection).await, ("containers.namespace", in_vain));
+        }
+    }
 }
