@@ -21,6 +21,7 @@ mod record;
 mod refusal;
 mod resource;
 mod store;
+mod view;
 
 pub use audit::{About, Asked, AuditEntry, AuditLog, Cause, described, remembered};
 pub use blob::{BlobError, BlobStream, BlobWriter, Blobs, Digest};
@@ -38,3 +39,4 @@ pub use resource::{
     Access, OnDelete, OnMaking, OnPreparing, Operation, Product, Resource, Route, Scope, Shape, States, Work, states,
 };
 pub use store::{Options, Store, StoreError, Tables, Transaction};
+pub use view::{OnSaying, Tell, View, Viewed, told};

@@ -37,10 +37,9 @@ impl Page {
         json!({ key: items, "total_count": total })
     }
 
-    pub(super) fn answer_records(&self, key: &str, records: &[&Record]) -> Value {
+    pub(super) fn answer_records(&self, key: &str, records: &[&Record], told: impl Fn(&Record) -> Value) -> Value {
         let from = self.size.saturating_mul(self.number - 1);
-        let items: Vec<Value> =
-            records.iter().skip(from).take(self.size).map(|record| Value::Object(record.body.clone())).collect();
+        let items: Vec<Value> = records.iter().skip(from).take(self.size).map(|record| told(record)).collect();
         json!({ key: items, "total_count": records.len() })
     }
 }
