@@ -81,11 +81,22 @@ async fn minimal(kind: &str, cloud: &Fixture) -> Result<(Vec<String>, Value), Fa
             (vec![], json!({"public_key": key}))
         }
         "iam.application" | "iam.group" | "secret.secret" => (vec![], json!({"name": "n"})),
-        "containers.namespace" => (vec![], json!({"name": "shop"})),
+        "containers.namespace" | "containers.namespace_v1beta1" => (vec![], json!({"name": "shop"})),
         "containers.container" => {
             (vec![], json!({"namespace_id": namespace().await, "name": "web", "image": "nginx:alpine"}))
         }
-        "containers.domain" => (vec![], json!({"container_id": container().await, "hostname": "shop.example.com"})),
+        "containers.container_v1beta1" => {
+            (vec![], json!({"namespace_id": namespace().await, "name": "web", "registry_image": "nginx:alpine"}))
+        }
+        "containers.domain" | "containers.domain_v1beta1" => {
+            (vec![], json!({"container_id": container().await, "hostname": "shop.example.com"}))
+        }
+        "containers.cron_v1beta1" => (vec![], json!({"container_id": container().await, "schedule": "5 4 * * *"})),
+        "containers.trigger_v1beta1" => {
+            let mut queue = json!({"queue": "q", "mnq_region": "fr-par"});
+            queue["mnq_project_id"] = json!(cloud.organization.id);
+            (vec![], json!({"container_id": container().await, "name": "t", "scw_sqs_config": queue}))
+        }
         "containers.trigger" => {
             let schedule = json!({"schedule": "5 4 * * *", "timezone": "Europe/Paris"});
             (vec![], json!({"container_id": container().await, "name": "nightly", "cron_config": schedule}))

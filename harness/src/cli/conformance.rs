@@ -59,7 +59,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     }
     if update {
         expected.advance(&workspace, &conformance)?;
-        write_page(&workspace, "docs/conformance.md", &conformance::page(&conformance))?;
+        write_page(&workspace, "docs/conformance.md", &conformance::page(&conformance, &expected))?;
     }
     let broken = expected.broken_by(&conformance);
     if broken.is_empty() {

@@ -43,6 +43,14 @@ struct NotApplicable {
     terraform: Option<String>,
 }
 
+impl NotApplicable {
+    fn concerns(&self, product: &str, test: &str, terraform: &str) -> bool {
+        self.product.as_deref().is_none_or(|of| of == product)
+            && self.terraform.as_deref().is_none_or(|first| version(terraform) < version(first))
+            && Regex::new(&self.tests).is_ok_and(|tests| tests.is_match(test))
+    }
+}
+
 /// A difference from recorded answers that is accepted, and why.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Accepted {
@@ -94,12 +102,14 @@ impl Expected {
 
     /// Why a test cannot run with this Terraform, if it cannot.
     pub(super) fn not_applicable(&self, product: &str, test: &str, terraform: &str) -> Option<&str> {
-        let concerns = |entry: &&NotApplicable| {
-            entry.product.as_deref().is_none_or(|of| of == product)
-                && entry.terraform.as_deref().is_none_or(|first| version(terraform) < version(first))
-                && Regex::new(&entry.tests).is_ok_and(|tests| tests.is_match(test))
-        };
-        self.not_applicable.iter().find(concerns).map(|entry| entry.reason.as_str())
+        let concerning = self.not_applicable.iter().find(|entry| entry.concerns(product, test, terraform));
+        concerning.map(|entry| entry.reason.as_str())
+    }
+
+    /// Whether this Terraform is all that a test lacks.
+    pub(super) fn waits_for_terraform(&self, product: &str, test: &str, terraform: &str) -> bool {
+        let newer = |entry: &&NotApplicable| entry.terraform.is_some() && entry.concerns(product, test, terraform);
+        self.not_applicable.iter().any(|entry| newer(&entry))
     }
 
     /// Why a difference from recorded answers is accepted, if it is.
@@ -118,12 +128,16 @@ impl Expected {
         self.subset.get(product).is_some_and(|tests| tests.contains(test))
     }
 
-    /// Tests that passed once and do not any more: `product test`.
+    /// Tests that passed once and do not any more, be it that they skip themselves: products with cases.
     pub fn broken_by<'a>(&self, conformance: &'a Conformance) -> Vec<(&'a str, &'a super::Case)> {
         let held = |(product, case): &(&str, &super::Case)| {
             self.passed.get(*product).is_some_and(|passed| passed.contains(&case.name))
         };
-        conformance.cases(Status::Failed).filter(held).collect()
+        let skipped = |(product, case): &(&str, &super::Case)| {
+            self.not_applicable(product, &case.name, &conformance.terraform).is_none()
+        };
+        let skips = conformance.cases(Status::NotApplicable).filter(skipped);
+        conformance.cases(Status::Failed).chain(skips).filter(held).collect()
     }
 
     /// Takes what passed into the ratchet, and writes it.

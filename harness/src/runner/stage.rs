@@ -66,7 +66,23 @@ impl Check {
             let schema = schema.to_string_lossy();
             all.push(check("provider", Ok(tools.python.clone()), &["python", "tools/provider/check.py", &schema]));
         }
+        all.extend(Self::conformance(on_path("terraform")));
         all
+    }
+
+    /// The local cloud, judged by others: recorded requests of the real API, and some of the provider's own tests.
+    /// Those need terraform; where it is missing they fail in CI only.
+    fn conformance(terraform: Result<PathBuf, Failure>) -> Vec<Self> {
+        let stackproof = std::env::current_exe()
+            .map_err(|error| Failure::environment("where this program lies is not known").because(error));
+        let check = |name, option: &str, program| {
+            let words = ["stackproof", "conformance", option].map(str::to_owned).into();
+            Self { name, program, words, folder: ".", silent: false }
+        };
+        let recordings = check("recordings", "--recordings", stackproof.clone());
+        let wanted = terraform.is_ok() || std::env::var_os("CI").is_some();
+        let subset = wanted.then(|| check("conformance", "--subset", terraform.and(stackproof)));
+        std::iter::once(recordings).chain(subset).collect()
     }
 
     /// Its name.

@@ -28,6 +28,9 @@ pub struct ApiAnswer {
     pub body: Value,
 }
 
+/// By which others know who asks.
+const AGENT: &str = concat!("stackproof/", env!("CARGO_PKG_VERSION"));
+
 impl Api {
     /// A client that reaches the API as a tool in this environment would.
     ///
@@ -43,7 +46,7 @@ impl Api {
     pub(crate) fn client(environment: &Environment) -> Result<Client, Failure> {
         let broken = |what: String| Failure::environment(what).next("stackproof cloud stop && stackproof cloud start");
         crate::tls::install();
-        let mut builder = Client::builder().timeout(TIMEOUT).no_proxy();
+        let mut builder = Client::builder().user_agent(AGENT).timeout(TIMEOUT).no_proxy();
         if let Some(proxy) = environment.get("HTTPS_PROXY") {
             builder = builder
                 .proxy(Proxy::https(proxy).map_err(|error| broken(format!("HTTPS_PROXY is no address: {error}")))?);

@@ -29,7 +29,7 @@ pub(super) fn entry(
         organization_id: call.caller.organization_id.clone(),
         project_id,
         locality: call.param("region").or(call.param("zone")).unwrap_or_default().to_owned(),
-        kind: resource.kind,
+        kind: cloud.catalogue().stored(resource).kind,
         cause: Cause::Request(Asked {
             principal_id: call.caller.principal.1.clone(),
             user_agent: agent.map(|agent| agent.chars().take(AGENT_KEPT).collect()),

@@ -95,12 +95,12 @@ impl Api {
             return Err(Refusal::NotImplemented { route: format!("{} {}", head.method, head.uri.path()) });
         };
         outcome.route = matched.route.path;
-        outcome.kind = matched.resource.kind;
+        outcome.kind = self.cloud.catalogue().stored(matched.resource).kind;
         let caller = auth::authenticate(self.cloud.store(), &head.headers)?;
         check_locality(&matched)?;
         let body = read_body(&head.method, &head.headers, body).await?;
         let query = form_pairs(head.uri.query().unwrap_or_default());
-        let mut call = Call { caller, params: matched.params, query, body, prepared: Value::Null };
+        let mut call = Call { caller, params: matched.params, query, body, prepared: Value::Null, view: None };
         let (resource, route) = (matched.resource, &matched.route);
         let observed = self.cloud.observe(resource, route, &call);
         let answer = self.carry_out(resource, route, &mut call).await;
@@ -110,7 +110,7 @@ impl Api {
         }
         let answer = answer?;
         if let (Operation::Get, Answer::Ok(body)) = (matched.route.operation, &answer) {
-            outcome.not_ready = matched.resource.is_transient(body);
+            outcome.not_ready = self.cloud.catalogue().is_transient(matched.resource, body);
         }
         Ok(answer)
     }

@@ -92,7 +92,7 @@ async fn events(State(front): State<Arc<Front>>, Query(since): Query<Since>) -> 
 /// How many there are of each kind, for a look at what is left.
 async fn resources(State(front): State<Arc<Front>>) -> Json<Value> {
     let counts = front.cloud().store().read(|tables| {
-        let kinds = front.cloud().catalogue().resources();
+        let kinds = front.cloud().catalogue().resources().filter(|kind| !kind.is_view());
         kinds.map(|kind| (kind.kind.to_owned(), json!(tables.all(kind.kind).count()))).collect()
     });
     Json(Value::Object(counts))

@@ -137,7 +137,12 @@ impl AuditLog {
 
 /// What is remembered of a request's body: nothing that is or may be a secret, and not too much.
 pub fn remembered(resource: &Resource, body: &Map<String, Value>) -> Map<String, Value> {
-    let kept = without_secrets(body, resource.declared_fields(), 0);
+    let mut kept = without_secrets(body, resource.declared_fields(), 0);
+    // A list that is null is one of nothing (recorded).
+    let lists = resource.declared_fields().iter().filter(|field| field.is_list());
+    for field in lists.filter(|field| body.get(field.name()) == Some(&Value::Null)) {
+        kept.insert(field.name().to_owned(), Value::Array(Vec::new()));
+    }
     let size = serde_json::to_vec(&kept).map_or(usize::MAX, |json| json.len());
     if size > BODY_KEPT { Map::new() } else { kept }
 }
@@ -188,7 +193,8 @@ mod tests {
     use crate::kernel::optional;
 
     fn kept(body: Value) -> Value {
-        let resource = Resource::new("x.y").fields([optional("hidden").text(0..=9).input_only()]);
+        let hidden = optional("hidden").text(0..=9).input_only();
+        let resource = Resource::new("x.y").fields([hidden, optional("notes").strings()]);
         Value::Object(remembered(&resource, body.as_object().unwrap()))
     }
 
@@ -197,10 +203,10 @@ mod tests {
         let body = json!({
             "name": "n", "password": "p", "hidden": "h", "tags": [], "flag": false, "secret_id": "s", "data": "d",
             "member": {"email": "e", "Password": "p"}, "rules": [{"secret_key": "k", "action": "a"}],
-            "secret_environment_variables": {"A": "b"}, "description": null,
+            "secret_environment_variables": {"A": "b"}, "description": null, "notes": null,
         });
         let expected = json!({
-            "name": "n", "tags": [], "flag": false, "secret_id": "s", "member": {"email": "e"},
+            "name": "n", "tags": [], "notes": [], "flag": false, "secret_id": "s", "member": {"email": "e"},
             "rules": [{"action": "a"}],
         });
         assert_eq!(kept(body), expected);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::{AuditLog, Catalogue, Passage, Record, Refusal, Resource, Tables, Transaction, rfc3339};
+use super::{AuditLog, Catalogue, Passage, Record, Refusal, Resource, Tables, Transaction, Viewed, rfc3339};
 
 /// Who makes a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Call {
     pub body: Map<String, Value>,
     /// What long work gave that was done before the change began; null when there was none.
     pub prepared: Value,
+    /// The view it was made through; none when it is for a resource type that has records.
+    pub view: Option<Viewed>,
 }
 
 impl Call {
@@ -168,6 +170,11 @@ impl Act<'_, '_> {
         let record = self.find(kind, key)?;
         self.catalogue.refuse_in_passage(kind, key, &record)?;
         Ok(record)
+    }
+
+    /// 200 with a record, in the shape that the request asks for.
+    pub fn told(&self, kind: &str, record: &Record) -> Answer {
+        Answer::Ok(self.catalogue.told(kind, record, self.call))
     }
 
     /// Writes a changed record and leaves an event of that name.

@@ -46,6 +46,9 @@ impl Catalogue {
                     }
                 }
             }
+            if let Some(fault) = resource.view_fault(&catalogue) {
+                return Err(fault);
+            }
             if let Some(parent) = resource.parent {
                 if catalogue.get(parent).is_none() {
                     return Err(format!("{} is under {parent}, which is not declared", resource.kind));
@@ -87,7 +90,7 @@ impl Catalogue {
     /// # Errors
     /// Not found, in the words of the resource.
     pub fn find<'t>(&self, tables: &'t Tables, kind: &str, key: &str, call: &Call) -> Result<&'t Arc<Record>, Refusal> {
-        let resource = self.get(kind);
+        let resource = self.view_in(kind, call).map(|(view, _)| view).or_else(|| self.get(kind));
         let missing = || match resource {
             Some(resource) if resource.denied_when_absent => {
                 Refusal::PermissionsDenied { resource: String::new(), action: String::new() }
@@ -108,7 +111,8 @@ impl Catalogue {
             (Some(there), Some(asked)) => there == asked,
             _ => true,
         };
-        owner.is_none_or(|owner| owner == call.caller.organization_id)
+        self.is_in_view(kind, record, call)
+            && owner.is_none_or(|owner| owner == call.caller.organization_id)
             && same("region", call.param("region"))
             && same("zone", call.param("zone"))
     }

@@ -1,9 +1,14 @@
 //! The cloud's clock: how long things take, and what time it is.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{cmp::Ordering, fmt, str::FromStr, time::Duration};
 
 use parking_lot::RwLock;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use serde_json::Value;
+use time::{
+    OffsetDateTime, UtcOffset,
+    format_description::{BorrowedFormatItem, well_known::Rfc3339},
+    macros::format_description,
+};
 use tokio::sync::Notify;
 
 /// How time passes in the cloud.
@@ -104,7 +109,18 @@ impl Clock {
 
 /// The time as Scaleway's JSON writes it, such as `2026-05-21T13:09:10.202919Z`.
 pub fn rfc3339(at: OffsetDateTime) -> String {
-    at.format(&Rfc3339).unwrap_or_default()
+    let form = if at.nanosecond() == 0 { SECONDS } else { MICROSECONDS };
+    at.checked_to_offset(UtcOffset::UTC).and_then(|at| at.format(form).ok()).unwrap_or_default()
+}
+
+const SECONDS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+
+const MICROSECONDS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+
+/// Which of two moments comes first, of their texts.
+pub fn by_time(a: &str, b: &str) -> Ordering {
+    if a.len() == b.len() { a.cmp(b) } else { moment(a).cmp(&moment(b)).then_with(|| a.cmp(b)) }
 }
 
 /// The moment that such a text tells, if it does.
@@ -112,9 +128,27 @@ pub fn moment(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok()
 }
 
+/// Which of two answers' items was made first.
+pub fn older(a: &Value, b: &Value) -> Ordering {
+    let [a, b] = [a, b].map(|item| item["created_at"].as_str().unwrap_or_default());
+    by_time(a, b)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_told_to_the_microsecond_and_in_order() {
+        let at = |nanoseconds| OffsetDateTime::UNIX_EPOCH + time::Duration::nanoseconds(nanoseconds);
+        let told = [0, 1_000, 10_000, 100_000_000, 1_000_000_000].map(|moment| rfc3339(at(moment)));
+        assert_eq!(told[0], "1970-01-01T00:00:00Z");
+        assert_eq!(told[3], "1970-01-01T00:00:00.100000Z");
+        let mut sorted = told.clone();
+        sorted.reverse();
+        sorted.sort_by(|a, b| by_time(a, b));
+        assert_eq!(sorted, told);
+    }
 
     #[test]
     fn a_manual_clock_stands_still_until_it_is_advanced() {

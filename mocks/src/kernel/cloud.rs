@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     About, Access, Act, Answer, AuditEntry, AuditLog, Call, Caller, Catalogue, Cause, Look, Operation, Record, Refusal,
-    Resource, Route, Shape, Store, Tables, Transaction, Work, described, operate,
+    Resource, Route, Shape, Store, Tables, Transaction, Work, described, operate, view,
 };
 
 /// What a permission is asked for.
@@ -82,6 +82,7 @@ impl Cloud {
         call: &Call,
         answer: Option<&Answer>,
     ) -> (Option<String>, Vec<About>) {
+        let resource = self.catalogue.stored(resource);
         let fresh = match answer {
             Some(Answer::Ok(Value::Object(body)))
                 if call.params.iter().all(|(_, it)| body.get("id") != Some(&json!(it))) =>
@@ -138,18 +139,30 @@ impl Cloud {
     /// # Errors
     /// Why it is refused.
     pub fn answer(&self, resource: &Resource, route: &Route, call: &Call) -> Result<Answer, Refusal> {
+        let answered = if resource.is_view() {
+            self.answer_to(resource, route, &view::seen_through(resource, call))
+        } else {
+            self.answer_to(resource, route, call)
+        };
+        answered.map_err(|refusal| resource.in_its_words(refusal))
+    }
+
+    fn answer_to(&self, resource: &Resource, route: &Route, call: &Call) -> Result<Answer, Refusal> {
         let catalogue = &self.catalogue;
+        let stored = catalogue.stored(resource);
         if route.operation.access() == Access::Read {
             return self.store.read(|tables| {
-                let look = self.look(tables, resource, call);
                 match route.operation {
                     Operation::List => {
                         let readable = self.readable_projects(tables, resource, call)?;
-                        operate::list(&look, |project| readable.contains(&project))
+                        operate::list(&self.look(tables, stored, call), |project| readable.contains(&project))
                     }
                     _ => {
                         self.permit(tables, resource, Access::Read, call)?;
-                        if let Operation::Look(run) = route.operation { run(&look) } else { operate::get(&look) }
+                        match route.operation {
+                            Operation::Look(run) => run(&self.look(tables, resource, call)),
+                            _ => operate::get(&self.look(tables, stored, call)),
+                        }
                     }
                 }
                 .map(Answer::Ok)
@@ -159,17 +172,22 @@ impl Cloud {
         // the item as it is once everything that takes no time has happened.
         let (answer, key) = self.store.write(|tx| {
             self.permit(tx.tables(), resource, route.access(), call)?;
-            let mut act = Act { tx, catalogue, call, resource };
+            let carried_over = view::carried_over(&mut Act { tx, catalogue, call, resource }, route)?;
+            let call = carried_over.as_ref().unwrap_or(call);
+            let mut act = Act { tx, catalogue, call, resource: stored };
             Ok::<_, Refusal>(match route.operation {
                 Operation::Create => (None, operate::create(&mut act)?),
                 Operation::Update => (None, operate::update(&mut act)?),
                 Operation::Replace => (None, operate::replace(&mut act)?),
-                Operation::Act(run) => (Some(run(&mut act)?), String::new()),
+                Operation::Act(run) => {
+                    act.resource = resource;
+                    (Some(run(&mut act)?), String::new())
+                }
                 _ => (Some(operate::delete(&mut act)?), String::new()),
             })
         })?;
         self.settle()?;
-        Ok(answer.unwrap_or_else(|| self.shown(resource, &key)))
+        Ok(answer.unwrap_or_else(|| self.shown(stored, &key, call)))
     }
 
     /// Brings every passage whose time has come to its end.
@@ -188,6 +206,7 @@ impl Cloud {
             query: Vec::new(),
             body: serde_json::Map::new(),
             prepared: Value::Null,
+            view: None,
         };
         let mut happened = Vec::new();
         self.store.settle(|tx, kind, key, passage| {
@@ -234,7 +253,7 @@ impl Cloud {
         resource: &Resource,
         call: &Call,
     ) -> Result<Vec<&'t str>, Refusal> {
-        if !self.catalogue.is_in_project(resource) {
+        if !self.catalogue.is_in_project(self.catalogue.stored(resource)) {
             return self.permit(tables, resource, Access::Read, call).map(|()| Vec::new());
         }
         let projects = tables.all("account.project").map(|(id, _)| id);
@@ -247,9 +266,9 @@ impl Cloud {
         Ok(readable)
     }
 
-    fn shown(&self, resource: &Resource, key: &str) -> Answer {
+    fn shown(&self, resource: &Resource, key: &str, call: &Call) -> Answer {
         self.store.read(|tables| match tables.get(resource.kind, key) {
-            Some(record) => Answer::record(record),
+            Some(record) => Answer::Ok(self.catalogue.told(resource.kind, record, call)),
             None => Answer::Ok(Value::Null),
         })
     }
@@ -276,6 +295,7 @@ impl Cloud {
     /// The project of what the request names: the item, its parent, the project it asks for, or that
     /// of what it refers to.
     fn project(&self, tables: &Tables, resource: &Resource, call: &Call) -> Option<String> {
+        let resource = self.catalogue.stored(resource);
         if let Some((kind, key, record)) = self.named(tables, resource, call) {
             return self.catalogue.project_of(tables, kind, &key, record);
         }
@@ -297,6 +317,7 @@ impl Cloud {
         resource: &Resource,
         call: &Call,
     ) -> Option<(&'static str, String, &'t Arc<Record>)> {
+        let resource = self.catalogue.stored(resource);
         let ids = call.ids();
         let kinds = std::iter::successors(Some(resource), |resource| self.catalogue.get(resource.parent()?));
         for kind in kinds {

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{ArgumentFault, Making, Reason, Refusal, is_uuid};
+use super::{ArgumentFault, Making, Reason, Refusal, is_uuid, view::Kept};
 
 /// A function that computes a field of a resource in the making.
 pub type Compute = fn(&mut Making<'_, '_>) -> Result<Value, Refusal>;
@@ -25,6 +25,8 @@ pub struct Field {
     pub(super) input_only: bool,
     pub(super) refers: Option<Reference>,
     pub(super) check: Option<Rule>,
+    /// Of a view: where it is in the records of the kind shown.
+    pub(super) kept: Option<Kept>,
 }
 
 /// Where a field's value comes from.
@@ -36,6 +38,8 @@ pub(super) enum Origin {
     Optional,
     /// The cloud computes it when the resource is made.
     Computed(Compute),
+    /// Of a view: it follows from the record each time it is told.
+    Told,
 }
 
 /// A field that names another resource.
@@ -80,7 +84,7 @@ pub fn computed(name: &'static str, compute: Compute) -> Field {
 }
 
 impl Field {
-    fn new(name: &'static str, origin: Origin) -> Self {
+    pub(super) fn new(name: &'static str, origin: Origin) -> Self {
         Self {
             name,
             origin,
@@ -90,6 +94,7 @@ impl Field {
             input_only: false,
             refers: None,
             check: None,
+            kept: None,
         }
     }
 
@@ -241,6 +246,10 @@ impl Field {
         self.name
     }
 
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.form, Form::Strings | Form::Objects(_))
+    }
+
     /// What a person reads of the field in the documentation.
     pub fn describe(&self) -> String {
         let form = match &self.form {
@@ -259,7 +268,7 @@ impl Field {
         match &self.origin {
             Origin::Required => format!("{form}, required"),
             Origin::Optional => form,
-            Origin::Computed(_) => "computed".to_owned(),
+            Origin::Computed(_) | Origin::Told => "computed".to_owned(),
         }
     }
 
@@ -290,7 +299,7 @@ impl Field {
     }
 
     pub(super) fn is_input(&self) -> bool {
-        !matches!(self.origin, Origin::Computed(_))
+        matches!(self.origin, Origin::Required | Origin::Optional)
     }
 }
 
@@ -325,7 +334,7 @@ pub(super) fn read_fields(
 }
 
 /// `null` and the SDKs' `unknown_*` words both mean that nothing was said.
-fn is_absent(value: &Value) -> bool {
+pub(super) fn is_absent(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.starts_with("unknown_"),

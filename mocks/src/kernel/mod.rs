@@ -21,12 +21,13 @@ mod record;
 mod refusal;
 mod resource;
 mod store;
+mod view;
 
 pub use audit::{About, Asked, AuditEntry, AuditLog, Cause, described, remembered};
 pub use blob::{BlobError, BlobStream, BlobWriter, Blobs, Digest};
 pub use call::{Act, Answer, Call, Caller, Look, Making};
 pub use catalogue::Catalogue;
-pub use clock::{Clock, Profile, moment, rfc3339};
+pub use clock::{Clock, Profile, by_time, moment, older, rfc3339};
 pub use cloud::{Authorize, Cloud, Observed, Within};
 pub use event::Event;
 pub use field::{Compute, Field, Rule, computed, optional, required};
@@ -38,3 +39,4 @@ pub use resource::{
     Access, OnDelete, OnMaking, OnPreparing, Operation, Product, Resource, Route, Scope, Shape, States, Work, states,
 };
 pub use store::{Options, Store, StoreError, Tables, Transaction};
+pub use view::{OnSaying, Tell, View, Viewed, told};

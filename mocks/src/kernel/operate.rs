@@ -79,6 +79,9 @@ pub(super) fn create(act: &mut Act<'_, '_>) -> Result<String, Refusal> {
     if let Some(made) = resource.made {
         made(&mut making)?;
     }
+    if let Some(made) = catalogue.view_in(resource.kind, call).and_then(|(view, _)| view.made) {
+        made(&mut making)?;
+    }
     if let Shape::Named(field) = resource.shape {
         // The name may have been computed: a version's number, an access key.
         let name = record.body.get(field).map(plain).unwrap_or_default();
@@ -105,12 +108,14 @@ pub(super) fn get(look: &Look<'_>) -> Result<Value, Refusal> {
             return Ok(Value::Object(defaults(look.resource)));
         }
     }
-    Ok(Value::Object(look.find(look.resource.kind, &key)?.body.clone()))
+    let kind = look.resource.kind;
+    Ok(look.catalogue.told(kind, look.find(kind, &key)?, look.call))
 }
 
 /// GET on a collection or a whole list. `allowed` tells whether the caller may see a record of this project.
 pub(super) fn list(look: &Look<'_>, allowed: impl Fn(&str) -> bool) -> Result<Value, Refusal> {
     let (resource, call) = (look.resource, look.call);
+    let shown = look.catalogue.view_in(resource.kind, call).map_or(resource, |(view, _)| view);
     let page = super::page::Page::of(call)?;
     if let Shape::WholeList(field) = resource.shape {
         let key = key(resource, look.catalogue, call)?;
@@ -139,7 +144,7 @@ pub(super) fn list(look: &Look<'_>, allowed: impl Fn(&str) -> bool) -> Result<Va
             look.catalogue.is_visible(look.tables, resource.kind, key, record, call)
                 && belongs.as_ref().is_none_or(|field| record.text_or_hidden(field) == parent_key)
                 && resource.listed_if.is_none_or(|shown| shown(record, call))
-                && super::page::matches(resource, record, call)
+                && super::page::matches(shown, record, call)
                 && look
                     .catalogue
                     .project_of(look.tables, resource.kind, key, record)
@@ -148,7 +153,7 @@ pub(super) fn list(look: &Look<'_>, allowed: impl Fn(&str) -> bool) -> Result<Va
         .map(|(_, record)| record.as_ref())
         .collect();
     super::page::sort(resource, &mut items, call)?;
-    Ok(page.answer_records(resource.listed, &items))
+    Ok(page.answer_records(shown.listed, &items, |record| look.catalogue.told(resource.kind, record, call)))
 }
 
 /// PATCH on an item. Returns its key.
@@ -183,7 +188,8 @@ pub(super) fn update(act: &mut Act<'_, '_>) -> Result<String, Refusal> {
             set_input(&mut record, field, value.clone());
         }
     }
-    if let Some(updated) = resource.updated {
+    let view = catalogue.view_in(resource.kind, call).and_then(|(view, _)| view.updated);
+    for updated in [resource.updated, view].into_iter().flatten() {
         updated(&mut Making { tx: act.tx, catalogue, call, key: &key, record: &mut record, input: &input })?;
     }
     act.change(resource.kind, &key, record, "updated");
@@ -242,7 +248,7 @@ pub(super) fn delete(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     let field = resource.states.as_ref().map_or("status", |states| states.field);
     record.body.insert(field.into(), through.into());
     record.next = Some(Passage { to: None, due: act.tx.now() + act.tx.lasts(lasts) });
-    let answer = Answer::record(&record);
+    let answer = act.told(resource.kind, &record);
     act.change(resource.kind, &key, record, "state");
     Ok(answer)
 }

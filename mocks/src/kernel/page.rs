@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 use serde_json::{Value, json};
 
-use super::{Call, Reason, Record, Refusal, Resource};
+use super::{Call, Reason, Record, Refusal, Resource, by_time};
 
 const DEFAULT_SIZE: usize = 50;
 const MOST: usize = 100;
@@ -37,10 +37,9 @@ impl Page {
         json!({ key: items, "total_count": total })
     }
 
-    pub(super) fn answer_records(&self, key: &str, records: &[&Record]) -> Value {
+    pub(super) fn answer_records(&self, key: &str, records: &[&Record], told: impl Fn(&Record) -> Value) -> Value {
         let from = self.size.saturating_mul(self.number - 1);
-        let items: Vec<Value> =
-            records.iter().skip(from).take(self.size).map(|record| Value::Object(record.body.clone())).collect();
+        let items: Vec<Value> = records.iter().skip(from).take(self.size).map(|record| told(record)).collect();
         json!({ key: items, "total_count": records.len() })
     }
 }
@@ -93,6 +92,7 @@ pub(super) fn sort(resource: &Resource, records: &mut [&Record], call: &Call) ->
         (Some(Value::Number(a)), Some(Value::Number(b))) => {
             a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal)
         }
+        _ if field.ends_with("_at") => by_time(a.text_or_hidden(field), b.text_or_hidden(field)),
         _ => a.text_or_hidden(field).cmp(b.text_or_hidden(field)),
     };
     records.sort_by(|a, b| {

@@ -9,7 +9,7 @@ use std::{fmt, time::Duration};
 
 use serde_json::Value;
 
-use super::{Act, Answer, Call, Field, Look, Making, Record, Refusal};
+use super::{Act, Answer, Call, Field, Look, Making, Record, Refusal, View};
 
 /// A product: a folder of `services/`.
 pub struct Product {
@@ -203,6 +203,7 @@ pub struct Resource {
     pub(super) identified: bool,
     pub(super) denied_when_absent: bool,
     pub(super) timed: bool,
+    pub(super) view: Option<View>,
 }
 
 impl Resource {
@@ -235,6 +236,7 @@ impl Resource {
             identified: true,
             denied_when_absent: false,
             timed: true,
+            view: None,
         }
     }
 
@@ -401,6 +403,13 @@ impl Resource {
         self
     }
 
+    /// Answers do not say when it was made, though it has an identifier of its own.
+    #[must_use]
+    pub fn untimed(mut self) -> Self {
+        self.timed = false;
+        self
+    }
+
     /// One that is not there is refused as one that may not be seen: with `permissions_denied`.
     #[must_use]
     pub fn denied_when_absent(mut self) -> Self {
@@ -468,14 +477,6 @@ impl Resource {
     /// Whether it belongs to a project, by itself or through what it is under.
     pub(super) fn is_of_project(&self) -> bool {
         self.scope == Scope::Project
-    }
-
-    /// Whether a client that reads this state has to ask again.
-    pub fn is_transient(&self, body: &Value) -> bool {
-        self.states.as_ref().is_some_and(|states| {
-            let state = body.get(states.field).and_then(Value::as_str);
-            state.is_some_and(|state| states.transient.contains(&state))
-        })
     }
 
     /// The permission sets that allow this access.

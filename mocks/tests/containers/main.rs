@@ -12,3 +12,6 @@ mod states;
 mod support;
 mod tokens;
 mod triggers;
+mod v1beta1;
+mod v1beta1_settings;
+mod v1beta1_triggers;

@@ -103,19 +103,92 @@ export function registry({ client, projectId }) {
   ];
 }
 
+/** What v1beta1 says of what is not there: a status and words, no type that the SDK has an error for. */
+const notFound = (error) => error instanceof Errors.ScalewayError && error.status === 404;
+
 export function containers({ client, projectId }) {
   const api = new Containerv1beta1.API(client);
+  const cron = (inside) => ({
+    kind: "containers.cron",
+    create: (name) => api.createCron({ containerId: inside.id, name, schedule: "5 4 * * *", args: { when: "created" } }),
+    read: (it) => api.getCron({ cronId: it.id }),
+    list: () => api.listCrons({ containerId: inside.id }).all(),
+    change: (it) => api.updateCron({ cronId: it.id, schedule: "0 1 * * *", args: { when: "changed" } }),
+    remove: (it) => api.deleteCron({ cronId: it.id }),
+    shows: (it) => [it.containerId, it.schedule, it.args],
+    given: [inside.id, "5 4 * * *", { when: "created" }],
+    changed: [inside.id, "0 1 * * *", { when: "changed" }],
+    gone: notFound,
+  });
+  const hostname = `${randomBytes(4).toString("hex")}.clients.example.com`;
+  const domain = (inside) => ({
+    kind: "containers.domain",
+    create: () => api.createDomain({ containerId: inside.id, hostname }),
+    read: (it) => api.getDomain({ domainId: it.id }),
+    list: () => api.listDomains({ containerId: inside.id }).all(),
+    remove: (it) => api.deleteDomain({ domainId: it.id }),
+    shows: (it) => [it.containerId, it.hostname],
+    given: [inside.id, hostname],
+    gone: notFound,
+  });
+  const queue = { queue: "orders", mnqProjectId: projectId, mnqRegion: "fr-par" };
+  const trigger = (inside) => ({
+    kind: "containers.trigger",
+    create: (name) => api.createTrigger({ containerId: inside.id, name, description: "created", scwSqsConfig: queue }),
+    read: (it) => api.getTrigger({ triggerId: it.id }),
+    list: () => api.listTriggers({ containerId: inside.id }).all(),
+    change: (it) => api.updateTrigger({ triggerId: it.id, description: "changed" }),
+    remove: (it) => api.deleteTrigger({ triggerId: it.id }),
+    shows: (it) => [it.containerId, it.description, it.inputType, it.scwSqsConfig.queue],
+    given: [inside.id, "created", "scw_sqs", "orders"],
+    changed: [inside.id, "changed", "scw_sqs", "orders"],
+    gone: notFound,
+  });
+  const token = (inside) => ({
+    kind: "containers.token",
+    create: () => api.createToken({ containerId: inside.id, description: "created" }),
+    read: (it) => api.getToken({ tokenId: it.id }),
+    list: () => api.listTokens({ containerId: inside.id }).all(),
+    remove: (it) => api.deleteToken({ tokenId: it.id }),
+    shows: (it) => it.containerId,
+    given: inside.id,
+    gone: notFound,
+  });
   const container = (inside) => ({
     kind: "containers.container",
     create: (name) =>
-      api.createContainer({ namespaceId: inside.id, name, registryImage: "nginx:1.29", port: 80, maxScale: 2 }),
+      api.createContainer({
+        namespaceId: inside.id,
+        name,
+        registryImage: "nginx:1.29",
+        port: 80,
+        maxScale: 2,
+        memoryLimit: 256,
+        httpOption: "redirected",
+        secretEnvironmentVariables: [{ key: "KEY", value: "nobody else knows" }],
+      }),
     read: (it) => api.getContainer({ containerId: it.id }),
     list: () => api.listContainers({ namespaceId: inside.id }).all(),
-    change: (it) => api.updateContainer({ containerId: it.id, maxScale: 3 }),
+    change: (it) => api.updateContainer({ containerId: it.id, maxScale: 3, memoryLimit: 512 }),
     remove: (it) => api.deleteContainer({ containerId: it.id }),
-    shows: (it) => [it.namespaceId, it.port, it.maxScale],
-    given: [inside.id, 80, 2],
-    changed: [inside.id, 80, 3],
+    shows: (it) => [
+      it.namespaceId,
+      it.registryImage,
+      it.port,
+      it.maxScale,
+      it.memoryLimit,
+      it.httpOption,
+      it.secretEnvironmentVariables.map((one) => [one.key, one.hashedValue.startsWith("$argon2id$")]),
+    ],
+    given: [inside.id, "nginx:1.29", 80, 2, 256, "redirected", [["KEY", true]]],
+    changed: [inside.id, "nginx:1.29", 80, 3, 512, "redirected", [["KEY", true]]],
+    also: async (it) => {
+      await api.deployContainer({ containerId: it.id });
+      const deployed = await api.waitForContainer({ containerId: it.id });
+      demand("its state after a deployment", deployed.status, "ready");
+    },
+    within: (it) => [cron(it), domain(it), trigger(it), token(it)],
+    gone: notFound,
   });
   return [
     {
@@ -129,6 +202,7 @@ export function containers({ client, projectId }) {
       given: { WHEN: "created" },
       changed: { WHEN: "changed" },
       within: (it) => [container(it)],
+      gone: notFound,
     },
   ];
 }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from command import Seen
-    from table import Kind
+    from kind import Kind
 
 PATIENCE = 15 * 60.0
 """How many seconds a resource may take to become ready, or to go."""

@@ -4,44 +4,16 @@ from __future__ import annotations
 
 import base64
 import secrets
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from containers import of_namespace
+from kind import Kind
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from command import Scw, Seen
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of resource: `scw NOUN create …`, `get`, `list`, `update`, `delete`."""
-
-    noun: str
-    """The words that stand for it, such as `vpc vpc`."""
-    create: Sequence[str]
-    """Its arguments; `NAME` is replaced by a name."""
-    update: Sequence[str]
-    """Its arguments; none where the product cannot change one."""
-    shows: Callable[[Seen], object]
-    given: object
-    changed: object = None
-    listed: Sequence[str] = ()
-    key: str = "id"
-    named: str = ""
-    """The argument that names it where it is not the first word: `name` for `name=ledger`."""
-    parent: str = ""
-    """What has to be said each time: `instance-id=…`."""
-    readable: bool = True
-    """Whether there is a `get`; else the list is looked through."""
-    part: str = ""
-    """What the resource is called in what `get` shows, where that is more."""
-    ends: str = "cannot find resource"
-    """What scw says of one that is deleted."""
-    kept: bool = False
-    """Whether a deletion is only scheduled."""
-    within: Callable[[Seen], Sequence[Kind]] = lambda _: ()
 
 
 def products(organization: Scw, project_id: str) -> dict[str, Sequence[Kind]]:
@@ -125,6 +97,18 @@ def products(organization: Scw, project_id: str) -> dict[str, Sequence[Kind]]:
                 shows=itemgetter("description"),
                 given="created",
                 changed="changed",
+            )
+        ],
+        "containers": [
+            Kind(
+                "container namespace",
+                create=["name=NAME", "description=created", "environment-variables.WHEN=created"],
+                update=["description=changed"],
+                listed=inside,
+                shows=lambda it: (it["description"], it["environment_variables"]),
+                given=("created", {"WHEN": "created"}),
+                changed=("changed", {"WHEN": "created"}),
+                within=of_namespace,
             )
         ],
         "secret-manager": [

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ALERT, BUDGET, NOTIFICATION, READ, WRITE};
-use crate::kernel::{Making, Record, Refusal, Resource, Transaction, computed, optional, required};
+use crate::kernel::{Making, Record, Refusal, Resource, Transaction, computed, older, optional, required};
 
 pub(super) fn budget() -> Resource {
     Resource::new(BUDGET)
@@ -49,7 +49,7 @@ pub(super) fn show(tx: &mut Transaction<'_>, changed: (&str, &str, Option<&Recor
         .map(|(_, record)| Value::Object(record.body.clone()))
         .chain(record.map(|record| Value::Object(record.body.clone())))
         .collect();
-    shown.sort_by(|a, b| a["created_at"].as_str().cmp(&b["created_at"].as_str()));
+    shown.sort_by(older);
     let Some(mut above) = tx.get(parent, &named).map(|record| Record::clone(record)) else { return };
     above.body.insert(list.into(), shown.into());
     // What holds them is not updated by that (recorded: its `updated_at` stays).

@@ -10,12 +10,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    CONTAINER, NAMESPACE, PASSING, READ, TOKEN, WRITE, before, environment, in_asked_namespace, no_error, pass, region,
-    settings,
+    CONTAINER, NAMESPACE, PASSING, READ, TOKEN, WRITE, before, environment, in_asked_namespace,
+    namespace::{LABEL, letters},
+    no_error, pass, region, settings,
 };
 use crate::{
     kernel::{
-        Act, Answer, Field, Making, Passage, Reason, Record, Refusal, Resource, computed, optional, required, states,
+        Act, Answer, Field, Making, Passage, Reason, Record, Refusal, Resource, computed, optional, required, rfc3339,
+        states,
     },
     services::ipam::{self, Holder},
 };
@@ -31,6 +33,9 @@ const MOST_MEMORY: u64 = 600 << 30;
 
 /// Ports that the product uses itself (documented).
 const TAKEN_PORTS: [i64; 6] = [8008, 8012, 8013, 8022, 9090, 9091];
+
+/// Where a container keeps when it was last deployed, hidden: only v1beta1 tells it.
+pub(super) const READY_AT: &str = "ready_at";
 
 pub(super) fn container() -> Resource {
     Resource::new(CONTAINER)
@@ -96,22 +101,25 @@ pub(in crate::services) fn label(value: &Value) -> Result<(), String> {
     }
 }
 
-fn free_port(value: &Value) -> Result<(), String> {
+pub(super) fn free_port(value: &Value) -> Result<(), String> {
     match value.as_i64() {
         Some(port) if TAKEN_PORTS.contains(&port) => Err(format!("{port} is used by the product itself")),
         _ => Ok(()),
     }
 }
 
-/// `https://<namespace's name, 20 letters and digits><its identifier's first 8>-<name>.…` (recorded).
+/// `https://<namespace's name, 20 letters and digits><its identifier's first 8>-<name>.…` (recorded); in a
+/// namespace that v1beta1 made, its label takes the place of both (recorded).
 fn endpoint(making: &mut Making<'_, '_>) -> Result<Value, Refusal> {
     let (id, name) = (making.text("namespace_id").to_owned(), making.text("name").to_owned());
     let namespace = making.act(NAMESPACE, |act| act.find(NAMESPACE, &id))?;
-    let of_namespace: String =
-        namespace.text("name").chars().filter(char::is_ascii_alphanumeric).take(20).collect::<String>().to_lowercase();
     let of_id: String = id.chars().take(8).collect();
+    let label = match namespace.text_or_hidden(LABEL) {
+        "" => format!("{}{of_id}", letters(namespace.text("name"))),
+        label => label.to_owned(),
+    };
     let region = making.call.param("region").unwrap_or_default();
-    Ok(format!("https://{of_namespace}{of_id}-{name}.functions.fnc.{region}.scw.cloud").into())
+    Ok(format!("https://{label}-{name}.functions.fnc.{region}.scw.cloud").into())
 }
 
 fn make(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
@@ -149,13 +157,20 @@ fn apply(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
         attach(making)?;
     }
     if making.input.keys().any(|field| !matches!(field.as_str(), "description" | "tags" | "https_connections_only")) {
-        pass(making, CONTAINER, "updating", DEPLOYMENT)?;
+        renew(making)?;
     }
     Ok(())
 }
 
+/// Sends a container that is being changed through a deployment.
+pub(super) fn renew(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
+    pass(making, CONTAINER, "updating", DEPLOYMENT)
+}
+
 /// A deployment has come to its end: what was said last is what runs, or would.
 fn deployed(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
+    let now = rfc3339(making.tx.now());
+    making.record.hidden.insert(READY_AT.into(), now.into());
     no_error(making)
 }
 
@@ -247,9 +262,15 @@ pub(super) fn part(act: &mut Act<'_, '_>, key: &str) -> Result<(), Refusal> {
 
 /// POST redeploy: new instances with the image's latest version.
 fn redeploy(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
+    deploy_anew(act, "redeployed").map(|record| Answer::record(&record))
+}
+
+/// Deploys the container that the path names, for the first time or anew; leaves an event of that name.
+pub(super) fn deploy_anew(act: &mut Act<'_, '_>, what: &str) -> Result<Record, Refusal> {
     let key = act.call.param("container_id").unwrap_or_default().to_owned();
     let mut record = Record::clone(&*act.find_settled(CONTAINER, &key)?);
-    act.pass_through(CONTAINER, &mut record, "updating", DEPLOYMENT);
+    let through = if record.text("status") == "created" { "creating" } else { "updating" };
+    act.pass_through(CONTAINER, &mut record, through, DEPLOYMENT);
     record.body.remove("error_message");
-    Ok(Answer::record(&act.change(CONTAINER, &key, record, "redeployed")))
+    Ok(act.change(CONTAINER, &key, record, what))
 }

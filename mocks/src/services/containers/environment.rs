@@ -12,7 +12,7 @@ use super::before;
 use crate::kernel::{Field, Making, Refusal, optional};
 
 const PLAIN: &str = "environment_variables";
-const SECRET: &str = "secret_environment_variables";
+pub(in crate::services) const SECRET: &str = "secret_environment_variables";
 
 /// The fields of this file.
 pub(in crate::services) const FIELDS: [&str; 2] = [PLAIN, SECRET];
@@ -23,7 +23,7 @@ pub(in crate::services) const MOST: usize = 100;
 const LONGEST_NAME: usize = 100;
 /// How long values may be (documented).
 const LONGEST_VALUE: usize = 1000;
-pub(in crate::services) const LONGEST_SECRET: usize = 65_536;
+pub(super) const LONGEST_SECRET: usize = 65_536;
 
 /// The field of the plain ones.
 pub(in crate::services) fn plain() -> Field {

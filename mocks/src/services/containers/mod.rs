@@ -1,4 +1,5 @@
-//! Serverless Containers. API reference: Serverless Containers API v1; tokens: v1beta1.
+//! Serverless Containers. API reference: Serverless Containers API v1; tokens: v1beta1, whose other
+//! resources are views of v1's ([`v1beta1`]).
 //!
 //! Nothing runs behind a container yet: its image is not looked at, it becomes
 //! `ready`, its endpoint is well-formed and nobody answers there. Domains are not
@@ -7,16 +8,15 @@
 //! triggers, the key that signs a namespace's tokens. Its moments are those of
 //! [`container`]: `make`, `apply` (a change), `deployed` (settled, after both) and
 //! `withdraw` (deleted, by itself or with its namespace).
-//!
-//! Not emulated: the rest of v1beta1, which v1 replaces.
 
 pub(super) mod container;
 pub(super) mod domain;
 pub(super) mod environment;
-mod namespace;
+pub(super) mod namespace;
 pub(super) mod settings;
 pub(super) mod token;
 pub(super) mod trigger;
+pub(super) mod v1beta1;
 
 use std::time::Duration;
 
@@ -42,13 +42,16 @@ pub(super) fn product() -> Product {
     Product {
         name: "containers",
         title: "Serverless Containers",
-        resources: vec![
+        resources: [
             namespace::namespace(),
             container::container(),
             domain::domain(),
             trigger::trigger(),
             token::token(),
-        ],
+        ]
+        .into_iter()
+        .chain(v1beta1::views())
+        .collect(),
     }
 }
 

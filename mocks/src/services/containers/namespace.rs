@@ -8,6 +8,9 @@ use std::time::Duration;
 use super::{CONTAINER, NAMESPACE, PASSING, READ, WRITE, container, environment, pass};
 use crate::kernel::{Act, Making, Refusal, Resource, optional, required, states};
 
+/// Where a namespace keeps its part of host names, hidden, if it does not follow from its identifier.
+pub(in crate::services) const LABEL: &str = "label";
+
 pub(super) fn namespace() -> Resource {
     Resource::new(NAMESPACE)
         .at("/containers/v1/regions/{region}/namespaces/{namespace_id}")
@@ -31,6 +34,21 @@ pub(super) fn namespace() -> Resource {
         .made(|making| environment::keep_secrets(making, NAMESPACE))
         .updated(update)
         .deleted(delete)
+}
+
+/// A namespace's part of host names: 20 letters and digits of its name, and eight characters that tell
+/// namespaces of one name apart (recorded of functions and v1beta1).
+pub(in crate::services) fn label(making: &mut Making<'_, '_>) -> String {
+    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    let letter = |at: u32| char::from(ALPHABET[at as usize % ALPHABET.len()]);
+    let tail: String = (0..8).map(|_| letter(making.tx.ids().below(36))).collect();
+    format!("{}{tail}", letters(making.text("name")))
+}
+
+/// The first 20 letters and digits of a name.
+pub(super) fn letters(name: &str) -> String {
+    let letters: String = name.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
+    letters.to_lowercase()
 }
 
 fn update(making: &mut Making<'_, '_>) -> Result<(), Refusal> {

@@ -32,7 +32,7 @@ pub(in crate::services) fn tidy(text: &str) -> String {
 }
 
 /// A rule: a duration longer than nothing.
-fn some_time(value: &Value) -> Result<(), String> {
+pub(super) fn some_time(value: &Value) -> Result<(), String> {
     match value.as_str().and_then(duration) {
         Some(duration) if !duration.is_zero() => Ok(()),
         _ => Err("must be a duration such as 10s".into()),

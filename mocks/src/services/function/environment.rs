@@ -7,23 +7,17 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    kernel::{Field, Making, Reason, Refusal, optional, required},
+    kernel::{Field, Making, Reason, Refusal},
     services::containers::{
         before,
-        environment::{LONGEST_SECRET, MOST, check_name, hash},
+        environment::{MOST, SECRET, hash},
+        v1beta1::environment::listed,
     },
 };
 
-const SECRET: &str = "secret_environment_variables";
-
 /// The field.
 pub(super) fn secret() -> Field {
-    optional(SECRET)
-        .objects([
-            required("key").text(1..=100).check(|key| check_name(key.as_str().unwrap_or_default())),
-            optional("value").text(0..=LONGEST_SECRET).default(Value::Null),
-        ])
-        .input_only()
+    listed().input_only()
 }
 
 /// Takes over the secrets that a request sets: values into the hidden part, hashes into the answer.

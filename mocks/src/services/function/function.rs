@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{
-    FUNCTION, NAMESPACE, READ, TOKEN, WRITE, code, environment, in_asked_namespace, namespace, nothing, runtime,
-};
+use super::{FUNCTION, NAMESPACE, READ, TOKEN, WRITE, code, environment, in_asked_namespace, nothing, runtime};
 use crate::{
     kernel::{
         Act, Answer, Field, Making, Passage, Reason, Record, Refusal, Resource, computed, optional, required, rfc3339,
@@ -21,6 +19,7 @@ use crate::{
             before,
             container::label,
             environment::plain,
+            namespace::LABEL,
             region,
             settings::{duration, tidy},
         },
@@ -119,7 +118,7 @@ fn domain_name(making: &mut Making<'_, '_>) -> Result<Value, Refusal> {
     let (id, name) = (making.text("namespace_id").to_owned(), making.text("name").to_owned());
     let namespace = making.act(NAMESPACE, |act| act.find(NAMESPACE, &id))?;
     let region = making.call.param("region").unwrap_or_default();
-    Ok(format!("{}-{name}.functions.fnc.{region}.scw.cloud", namespace.text_or_hidden(namespace::LABEL)).into())
+    Ok(format!("{}-{name}.functions.fnc.{region}.scw.cloud", namespace.text_or_hidden(LABEL)).into())
 }
 
 /// The function that the path names.

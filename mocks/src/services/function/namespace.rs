@@ -12,15 +12,15 @@ use serde_json::Value;
 use super::{FUNCTION, NAMESPACE, READ, WRITE, environment, function, nothing, runtime};
 use crate::{
     kernel::{Act, Making, Refusal, Resource, computed, optional, required, rfc3339, states},
-    services::containers::environment::{FIELDS, plain},
+    services::containers::{
+        environment::{FIELDS, plain},
+        namespace::{LABEL, label},
+    },
 };
 
 /// How long it takes to make one (recorded: 1 to 18 s) and to change one (recorded: 1 s).
 const CREATION: Duration = Duration::from_secs(3);
 const CHANGE: Duration = Duration::from_secs(1);
-
-/// Where a namespace keeps its part of host names and its registry's name, hidden.
-pub(super) const LABEL: &str = "label";
 
 pub(super) fn namespace() -> Resource {
     Resource::new(NAMESPACE)
@@ -53,17 +53,9 @@ pub(super) fn namespace() -> Resource {
 }
 
 fn make(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
-    let of_name: String = making.text("name").chars().filter(char::is_ascii_alphanumeric).take(20).collect();
-    let tail = tail(making);
-    let label = format!("{}{tail}", of_name.to_lowercase());
+    let label = label(making);
     making.record.hidden.insert(LABEL.into(), label.into());
     environment::keep_secrets(making, NAMESPACE)
-}
-
-/// Eight characters that tell namespaces of one name apart.
-fn tail(making: &mut Making<'_, '_>) -> String {
-    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-    (0..8).map(|_| char::from(ALPHABET[making.tx.ids().below(36) as usize % ALPHABET.len()])).collect()
 }
 
 fn update(making: &mut Making<'_, '_>) -> Result<(), Refusal> {

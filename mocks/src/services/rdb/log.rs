@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{READ, WRITE};
-use crate::kernel::{Act, Answer, Look, Passage, Record, Refusal, Resource, rfc3339, states};
+use crate::kernel::{Act, Answer, Look, Passage, Record, Refusal, Resource, by_time, rfc3339, states};
 
 const TAKES: Duration = Duration::from_secs(10);
 
@@ -26,7 +26,7 @@ fn of<'t>(look: &Look<'t>) -> Result<Vec<&'t Record>, Refusal> {
     look.find("rdb.instance", instance)?;
     let logs = look.tables.all("rdb.log").map(|(_, log)| log.as_ref());
     let mut logs: Vec<&Record> = logs.filter(|log| hidden(log, "instance_id") == instance).collect();
-    logs.sort_by(|a, b| a.text("created_at").cmp(b.text("created_at")));
+    logs.sort_by(|a, b| by_time(a.text("created_at"), b.text("created_at")));
     Ok(logs)
 }
 

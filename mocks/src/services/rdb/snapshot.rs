@@ -127,7 +127,8 @@ pub(super) fn another(
     body.insert("volume_size".into(), like["volume"]["size"].clone());
     body.extend(different);
     let params = act.call.params.iter().filter(|(name, _)| name == "region").cloned().collect();
-    let call = Call { caller: act.call.caller.clone(), params, query: Vec::new(), body, prepared: Value::Null };
+    let caller = act.call.caller.clone();
+    let call = Call { caller, params, query: Vec::new(), body, prepared: Value::Null, view: None };
     let key = act.create("rdb.instance", &call)?;
     let mut record = Record::clone(&*act.find("rdb.instance", &key)?);
     record.body.insert("settings".into(), like["settings"].clone());

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{READ, WRITE, virtual_cloud};
 use crate::kernel::{
-    Act, Answer, ArgumentFault, Look, Making, Reason, Record, Refusal, Resource, computed, optional, rfc3339,
+    Act, Answer, ArgumentFault, Look, Making, Reason, Record, Refusal, Resource, computed, older, optional, rfc3339,
 };
 
 pub(super) fn private_network() -> Resource {
@@ -52,7 +52,7 @@ fn list_subnets(look: &Look<'_>) -> Result<Value, Refusal> {
             && same("project_id")
             && look.call.asks_for("subnet_ids", subnet["id"].as_str().unwrap_or_default())
     });
-    subnets.sort_by(|a, b| a["created_at"].as_str().cmp(&b["created_at"].as_str()));
+    subnets.sort_by(older);
     look.page("subnets", subnets)
 }
 

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::{READ, WRITE, private_network::subnets};
-use crate::kernel::{Look, Making, Reason, Record, Refusal, Resource, computed, optional, required};
+use crate::kernel::{Look, Making, Reason, Record, Refusal, Resource, computed, older, optional, required};
 
 const NEXTHOPS: [&str; 3] = ["nexthop_resource_id", "nexthop_private_network_id", "nexthop_vpc_connector_id"];
 
@@ -67,7 +67,7 @@ fn list(look: &Look<'_>) -> Result<Value, Refusal> {
     let compare: fn(&Value, &Value) -> Ordering = match order.rsplit_once('_').map_or("", |(field, _)| field) {
         "destination" => |a, b| destination(a).cmp(&destination(b)),
         "prefix_len" => |a, b| prefix_length(a).cmp(&prefix_length(b)),
-        _ => |a, b| a["created_at"].as_str().cmp(&b["created_at"].as_str()),
+        _ => older,
     };
     routes.sort_by(compare);
     let shown = |route| json!({"route": route, "nexthop_ip": null, "nexthop_name": null, "nexthop_resource_type": "unknown_type"});
