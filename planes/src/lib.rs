@@ -2,3 +2,6 @@
 //!
 //! Nothing here knows of Scaleway's API: each module takes what is wanted as plain values, makes it so with real
 //! processes, and tells what became of it. The local cloud (`mocks/src/planes`) translates its resources into them.
+
+pub mod containers;
+pub mod network;

@@ -1,0 +1,156 @@
+//! One container of a service, from its network to its end.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, MissedTickBehavior, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Container, ContainerSpec, Error, Logs, Runtime, ServiceSpec, Unhealthy, health};
+use crate::network::{self, Fabric, Member, MemberSpec};
+
+/// How often a container that is to become well is asked.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// Where the containers of a service are in the networks.
+#[async_trait::async_trait]
+pub trait Places: Send + Sync + 'static {
+    /// A place for a container.
+    async fn take(&self, container: &str) -> network::Result<Arc<Member>>;
+    /// The container has ended.
+    async fn give_back(&self, container: &str) -> network::Result<()>;
+}
+
+/// Containers on no private network, with doors to the outside.
+pub struct Unattached(
+    /// The cloud's networks.
+    pub Arc<Fabric>,
+);
+
+#[async_trait::async_trait]
+impl Places for Unattached {
+    async fn take(&self, container: &str) -> network::Result<Arc<Member>> {
+        self.0.set_member(MemberSpec { id: container.to_owned(), attachments: Vec::new(), doors: true }).await
+    }
+
+    async fn give_back(&self, container: &str) -> network::Result<()> {
+        self.0.remove_member(container).await
+    }
+}
+
+/// What is needed to run a container of a service.
+pub(super) struct Job {
+    pub(super) id: String,
+    pub(super) spec: ServiceSpec,
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) places: Arc<dyn Places>,
+    pub(super) logs: Logs,
+    /// Set when it is to end: it takes no more requests.
+    pub(super) stop: CancellationToken,
+}
+
+/// What a container's life tells.
+pub(super) trait Watcher: Send + Sync {
+    /// It listens, and is well.
+    fn ready(&self, container: Arc<Container>);
+    /// It is to take no more requests: it has ended, or is not well.
+    fn lost(&self);
+    /// Waits until its last request has ended.
+    fn drained(&self) -> impl Future<Output = ()> + Send;
+}
+
+impl Job {
+    /// Runs it to its end; gives why, where nobody wanted that.
+    pub(super) async fn run(&self, watcher: &impl Watcher) -> Option<String> {
+        let member = match self.places.take(&self.id).await {
+            Ok(member) => member,
+            Err(error) => return Some(error.to_string()),
+        };
+        let outcome = self.live(&member, watcher).await;
+        if let Err(error) = self.places.give_back(&self.id).await {
+            tracing::error!(container = self.id, %error, "a container's place was not given back");
+        }
+        outcome.err()
+    }
+
+    async fn live(&self, member: &Member, watcher: &impl Watcher) -> Result<(), String> {
+        let container = Arc::new(self.start(member).await.map_err(|error| error.to_string())?);
+        let began = tokio::select! {
+            began = self.begin(&container) => began,
+            () = self.stop.cancelled() => Ok(()),
+        };
+        let lived = match began {
+            Ok(()) if !self.stop.is_cancelled() => {
+                watcher.ready(Arc::clone(&container));
+                self.watch(&container).await
+            }
+            other => other,
+        };
+        if lived.is_err() {
+            watcher.lost();
+        } else {
+            // What it is doing may be ended; how long that takes has an end as well.
+            let _in_time = timeout(self.spec.grace, watcher.drained()).await;
+        }
+        container.stop(self.spec.grace).await;
+        lived.map_err(|unhealthy| unhealthy.to_string())
+    }
+
+    async fn start(&self, member: &Member) -> Result<Container, Error> {
+        let image = self.runtime.image(&self.spec.image)?;
+        let mut env = self.spec.env.clone();
+        env.insert("PORT".to_owned(), self.spec.port.to_string());
+        let spec = ContainerSpec {
+            id: self.id.clone(),
+            command: self.spec.command.clone(),
+            args: self.spec.args.clone(),
+            env,
+            limits: self.spec.limits,
+        };
+        self.runtime.start(spec, &image, member, self.logs.clone()).await
+    }
+
+    /// Waits until it listens and is well.
+    async fn begin(&self, container: &Container) -> Result<(), Unhealthy> {
+        let until = Instant::now() + self.spec.start_within;
+        health::listening(container, self.spec.port, self.spec.start_within).await?;
+        let Some(wanted) = &self.spec.health else { return Ok(()) };
+        let mut looks = tokio::time::interval(LOOK);
+        loop {
+            looks.tick().await;
+            match health::check(container, self.spec.port, &wanted.check, wanted.interval).await {
+                Err(Unhealthy::Check(_)) if Instant::now() < until => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Sees whether it stays well, until it is to end.
+    async fn watch(&self, container: &Container) -> Result<(), Unhealthy> {
+        let Some(wanted) = &self.spec.health else {
+            return tokio::select! {
+                exit = container.ended() => Err(Unhealthy::Ended(exit)),
+                () = self.stop.cancelled() => Ok(()),
+            };
+        };
+        let mut ticks = tokio::time::interval(wanted.interval.max(LOOK));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await;
+        let mut failed = 0;
+        loop {
+            tokio::select! {
+                exit = container.ended() => return Err(Unhealthy::Ended(exit)),
+                () = self.stop.cancelled() => return Ok(()),
+                _ = ticks.tick() => {}
+            }
+            match health::check(container, self.spec.port, &wanted.check, wanted.interval).await {
+                Ok(()) => failed = 0,
+                Err(unhealthy) => {
+                    failed += 1;
+                    if failed >= wanted.failures || matches!(unhealthy, Unhealthy::Ended(_)) {
+                        return Err(unhealthy);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Containers, run for real from images made here.
+
+mod common;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use common::{image, namespaces};
+use serde_json::json;
+use stackproof_planes::{
+    containers::{
+        Check, Container, ContainerSpec, Ended, Error, Folder, Image, Limits, Logs, Refused, Runtime, Stream, Unhealthy,
+        check, listening,
+    },
+    network::{Driver, Fabric, Member, MemberSpec},
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+struct Rig {
+    folder: tempfile::TempDir,
+    runtime: Arc<Runtime>,
+    image: Image,
+    fabric: Fabric,
+}
+
+async fn rig(change: serde_json::Value) -> Rig {
+    let folder = tempfile::tempdir().unwrap();
+    let (runtime, image) = image::runtime(folder.path(), change).await;
+    Rig { folder, runtime, image, fabric: Fabric::new(Driver::Namespaces) }
+}
+
+impl Rig {
+    async fn member(&self, id: &str) -> Arc<Member> {
+        let spec = MemberSpec { id: id.to_owned(), attachments: Vec::new(), doors: true };
+        self.fabric.set_member(spec).await.unwrap()
+    }
+
+    async fn start(&self, spec: ContainerSpec) -> Result<Container, Error> {
+        let member = self.member(&spec.id).await;
+        self.runtime.start(spec, &self.image, &member, Logs::default()).await
+    }
+}
+
+fn spec(id: &str, args: &[&str]) -> ContainerSpec {
+    let args = args.iter().map(|&arg| arg.to_owned()).collect();
+    ContainerSpec { id: id.to_owned(), args, ..ContainerSpec::default() }
+}
+
+fn said(container: &Container, stream: Stream) -> Vec<String> {
+    let lines = container.logs().lines().into_iter();
+    lines.filter(|line| line.stream == stream).map(|line| line.text).collect()
+}
+
+async fn get(container: &Container, path: &str) -> String {
+    let mut stream = container.connect(8080).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+#[tokio::test]
+async fn it_runs_as_its_image_and_its_owner_say_and_sees_nothing_else() {
+    namespaces!();
+    let rig = rig(json!({})).await;
+    let env = BTreeMap::from([("OVER".to_owned(), "owner".to_owned()), ("MORE".to_owned(), "a=b c".to_owned())]);
+    let container = rig.start(ContainerSpec { env, ..spec("one", &["tell"]) }).await.unwrap();
+    let exit = container.ended().await;
+    assert_eq!(exit.ended, Ended::Code(0), "{:?}", container.logs().lines());
+    let told = said(&container, Stream::Out);
+    let has = |line: &str| assert!(told.iter().any(|told| told == line), "no {line:?} in {told:#?}");
+    has("pid=1");
+    has("uid=1000 1000 1000 1000");
+    has("gid=1001 1001 1001 1001");
+    has("groups=1001 1002");
+    has("caps=0000000000000000");
+    has("bound=0000000000000000");
+    has("nonewprivs=1");
+    has("cwd=/srv/data");
+    has("hostname=one");
+    has("resolv=nameserver 127.0.0.53");
+    has("env FROM=image");
+    has("env OVER=owner");
+    has("env MORE=a=b c");
+    has("env HOME=/home/web");
+    has("root=bin,dev,etc,proc,srv,sys,tmp");
+    has("links=lo,out0");
+    has("tmp=Ok(())");
+    assert!(told.iter().any(|line| line.starts_with("sysctl=Err(")), "a setting of the kernel can be changed");
+    assert!(told.iter().filter(|line| line.starts_with("env ")).count() == 6, "{told:#?}");
+}
+
+#[tokio::test]
+async fn two_of_one_image_do_not_see_each_others_files() {
+    namespaces!();
+    let rig = rig(json!({})).await;
+    let spec = |id: &str| ContainerSpec { env: [("PORT".to_owned(), "8080".to_owned())].into(), ..spec(id, &[]) };
+    let (a, b) = (rig.start(spec("a")).await.unwrap(), rig.start(spec("b")).await.unwrap());
+    for container in [&a, &b] {
+        listening(container, 8080, Duration::from_secs(10)).await.unwrap();
+    }
+    assert!(get(&a, "/sicken").await.contains("Ok"));
+    let health = Check::Http { path: "/health".to_owned() };
+    let patience = Duration::from_secs(5);
+    let sick = check(&a, 8080, &health, patience).await.unwrap_err();
+    assert!(matches!(&sick, Unhealthy::Check(why) if why.contains("500")), "{sick}");
+    check(&b, 8080, &health, patience).await.unwrap();
+    check(&a, 8080, &Check::Tcp, patience).await.unwrap();
+    let usage = b.usage().unwrap();
+    assert!(usage.memory > 0 && usage.memory < 64 << 20, "{usage:?}");
+    let began = std::time::Instant::now();
+    assert_eq!(a.stop(Duration::from_secs(30)).await.ended, Ended::Signal(9));
+    assert!(began.elapsed() < Duration::from_secs(10), "it was waited for though it handles no SIGTERM");
+    let ended = check(&a, 8080, &Check::Tcp, patience).await.unwrap_err();
+    assert!(matches!(ended, Unhealthy::Ended(_)));
+}
+
+#[tokio::test]
+async fn who_listens_in_the_wrong_place_is_told_so() {
+    namespaces!();
+    let rig = rig(json!({})).await;
+    let env: BTreeMap<_, _> = [("PORT".to_owned(), "8080".to_owned()), ("LISTEN".to_owned(), "9090".to_owned())].into();
+    let wrong = rig.start(ContainerSpec { env, ..spec("wrong", &[]) }).await.unwrap();
+    let within = Duration::from_millis(600);
+    assert_eq!(listening(&wrong, 8080, within).await, Err(Unhealthy::NotListening { port: 8080, within }));
+    let env = [("PORT".to_owned(), "8080".to_owned())].into();
+    let own = rig.start(ContainerSpec { env, ..spec("own", &["serve", "127.0.0.1"]) }).await.unwrap();
+    assert_eq!(listening(&own, 8080, within).await, Err(Unhealthy::ListensToItself { port: 8080 }));
+    let ends = rig.start(spec("ends", &["exit", "3"])).await.unwrap();
+    let ended = listening(&ends, 8080, within).await.unwrap_err();
+    assert_eq!(ended.to_string(), "the container does not run: it ended with code 3");
+}
+
+#[tokio::test]
+async fn each_end_has_its_reason() {
+    namespaces!();
+    let rig = rig(json!({})).await;
+    let code = rig.start(spec("code", &["exit", "42"])).await.unwrap();
+    assert_eq!(code.ended().await.to_string(), "it ended with code 42");
+    let abort = rig.start(spec("abort", &["abort"])).await.unwrap();
+    assert!(matches!(abort.ended().await.ended, Ended::Signal(_)));
+    let limits = Limits { memory: Some(48 << 20), ..Limits::default() };
+    let eats = rig.start(ContainerSpec { limits, ..spec("eats", &["eat"]) }).await.unwrap();
+    let exit = eats.ended().await;
+    assert!(exit.out_of_memory > 0, "{exit:?}");
+    assert_eq!(exit.to_string(), "it was killed: out of memory");
+    assert!(said(&eats, Stream::Out).iter().any(|line| line == "24 MiB"), "what it said before its end is kept");
+}
+
+#[tokio::test]
+async fn limits_hold() {
+    namespaces!();
+    let rig = rig(json!({})).await;
+    let limits = Limits { cpu: Some(200), ..Limits::default() };
+    let spins = rig.start(ContainerSpec { limits, ..spec("spins", &["spin", "60000"]) }).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let (age, used) = (spins.age(), spins.usage().unwrap().cpu);
+    assert!(used < age.mul_f64(0.35), "{used:?} of {age:?} with a fifth of a processor");
+    assert!(used > Duration::from_millis(20), "{used:?} of {age:?}");
+    let limits = Limits { processes: Some(20), ..Limits::default() };
+    let many = rig.start(ContainerSpec { limits, ..spec("many", &["multiply"]) }).await.unwrap();
+    assert_eq!(many.ended().await.ended, Ended::Code(0));
+    assert_eq!(said(&many, Stream::Out), ["threads 19"]);
+}
+
+#[tokio::test]
+async fn what_cannot_run_says_why() {
+    namespaces!();
+    let rig = rig(json!({ "config": { "Entrypoint": ["nothing-here"] } })).await;
+    let refused = |error: Error| match error {
+        Error::Refused(refused) => refused,
+        other => panic!("{other}"),
+    };
+    let missing = refused(rig.start(spec("a", &[])).await.map(drop).unwrap_err());
+    assert_eq!(missing.to_string(), "exec not found: \"nothing-here\" is not in the image");
+    let command = vec!["/etc/passwd".to_owned()];
+    let not = refused(rig.start(ContainerSpec { command, ..spec("b", &[]) }).await.map(drop).unwrap_err());
+    assert!(matches!(not, Refused::NotRunnable { .. }), "{not}");
+    let who = image::add(&rig.runtime, rig.folder.path(), json!({ "config": { "User": "nobody-knows" } })).await;
+    let member = rig.member("c").await;
+    let unknown = rig.runtime.start(spec("c", &[]), &who, &member, Logs::default()).await;
+    assert_eq!(refused(unknown.map(drop).unwrap_err()), Refused::NoUser { user: "nobody-knows".to_owned() });
+    // What failed is gone: the name is free.
+    let command = vec!["app".to_owned(), "exit".to_owned(), "0".to_owned()];
+    let again = rig.start(ContainerSpec { command, ..spec("a", &[]) }).await.unwrap();
+    assert_eq!(again.ended().await.ended, Ended::Code(0));
+}
+
+#[tokio::test]
+async fn images_are_held_against_their_digests() {
+    namespaces!();
+    let rig = rig(json!({})).await;
+    let layout = rig.folder.path().join("broken");
+    let manifest = image::lay(&layout, json!({ "config": { "User": "0" } }));
+    let told: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let layer = told["layers"][0]["digest"].as_str().unwrap().replace("sha256:", "");
+    let path = layout.join("blobs/sha256").join(layer);
+    let mut content = std::fs::read(&path).unwrap();
+    let last = content.len() - 1;
+    content[last] ^= 1;
+    std::fs::write(&path, content).unwrap();
+    let error = rig.runtime.add(manifest, Arc::new(Folder(layout.clone()))).await.unwrap_err();
+    assert!(matches!(error, Error::Image(_)), "{error}");
+    let other = image::lay(&layout, json!({ "architecture": "riscv64" }));
+    let error = rig.runtime.add(other, Arc::new(Folder(layout))).await.unwrap_err().to_string();
+    assert!(error.contains("it is for linux/riscv64"), "{error}");
+    let kept = rig.runtime.image(&rig.image.digest).unwrap();
+    assert_eq!(kept.digest, rig.image.digest);
+    rig.runtime.forget(&kept.digest).unwrap();
+    assert!(rig.runtime.image(&kept.digest).is_err());
+}
+
+#[tokio::test]
+async fn logs_are_followed() {
+    namespaces!();
+    let rig = rig(json!({})).await;
+    let logs = Logs::default();
+    let (_, mut coming) = logs.follow();
+    let member = rig.member("talks").await;
+    let talks = rig.runtime.start(spec("talks", &["say", "one", "two"]), &rig.image, &member, logs).await.unwrap();
+    let first = coming.recv().await.unwrap();
+    assert_eq!(first.container, "talks");
+    talks.ended().await;
+    assert_eq!(said(&talks, Stream::Out), ["one", "two"]);
+    assert_eq!(said(&talks, Stream::Err), ["!one", "!two"]);
+}
+
+/// Control groups, processes and folders of containers of this runtime.
+fn left(runtime: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let running = std::fs::read_dir(runtime.join("running")).unwrap();
+    found.extend(running.map(|entry| entry.unwrap().path().display().to_string()));
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(root) = std::fs::read_to_string(process.path().join("mountinfo")) else { continue };
+        if root.contains(&*runtime.display().to_string()) {
+            found.push(process.path().display().to_string());
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_container() {
+    namespaces!();
+    let rig = rig(json!({})).await;
+    let runtime = rig.folder.path().join("runtime");
+    let before = common::machine();
+    let began = std::time::Instant::now();
+    let container = rig.start(spec("gone", &["wait"])).await.unwrap();
+    println!("a container started in {:?}", began.elapsed());
+    assert_eq!(common::machine(), before, "its mounts are its own");
+    assert!(!left(&runtime).is_empty());
+    container.stop(Duration::from_secs(1)).await;
+    assert_eq!(left(&runtime), Vec::<String>::new());
+    // Dropped is as good as stopped.
+    let container = rig.start(spec("dropped", &["wait"])).await.unwrap();
+    let pid = container.pid();
+    drop(container);
+    let gone = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(10));
+        while Path::new(&format!("/proc/{pid}")).exists() || !left(&runtime).is_empty() {
+            looks.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
+    assert_eq!(common::machine(), before);
+}
+
+/// Not a test of its own: what the next one kills.
+#[tokio::test]
+#[ignore = "started by another test"]
+async fn owner() {
+    let Some(folder) = std::env::var_os("STACKPROOF_TEST_OWNER") else { return };
+    let (runtime, image) = image::runtime(Path::new(&folder), json!({})).await;
+    let fabric = Fabric::new(Driver::Namespaces);
+    let member = MemberSpec { id: "owned".to_owned(), attachments: Vec::new(), doors: true };
+    let member = fabric.set_member(member).await.unwrap();
+    let owned = runtime.start(spec("owned", &["wait"]), &image, &member, Logs::default()).await.unwrap();
+    println!("\nowned {}", owned.pid());
+    owned.ended().await;
+}
+
+#[tokio::test]
+async fn a_killed_owner_takes_its_containers_with_it_and_the_rest_is_swept() {
+    namespaces!();
+    use tokio::io::AsyncBufReadExt;
+    let folder = tempfile::tempdir().unwrap();
+    let before = common::machine();
+    let mut owner = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["owner", "--exact", "--ignored", "--nocapture"])
+        .env("STACKPROOF_TEST_OWNER", folder.path())
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = tokio::io::BufReader::new(owner.stdout.take().unwrap()).lines();
+    let pid = loop {
+        let line = lines.next_line().await.unwrap().expect("the owner ended");
+        if let Some(pid) = line.strip_prefix("owned ") {
+            break pid.to_owned();
+        }
+    };
+    let namespace = std::fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
+    owner.kill().await.unwrap();
+    let process = Path::new("/proc").join(&pid);
+    let gone = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(10));
+        while process.exists() {
+            looks.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), gone).await.expect("the container outlived its owner");
+    assert!(!left(&folder.path().join("runtime")).is_empty(), "its folder is still there");
+    drop(Runtime::open(&folder.path().join("runtime"), image::helper()).await.unwrap());
+    assert_eq!(left(&folder.path().join("runtime")), Vec::<String>::new());
+    assert_eq!(common::machine(), before);
+    let holds = |process: &std::fs::DirEntry| {
+        std::fs::read_link(process.path().join("ns/net")).is_ok_and(|found| found == namespace)
+    };
+    assert!(!std::fs::read_dir("/proc").unwrap().flatten().any(|process| holds(&process)), "a namespace is left");
+}
