@@ -1,5 +1,7 @@
 //! Containers, run for real from images made here.
 
+#![allow(clippy::unwrap_used, reason = "a test's own helpers")]
+
 mod common;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
@@ -8,8 +10,8 @@ use common::{image, namespaces};
 use serde_json::json;
 use stackproof_planes::{
     containers::{
-        Check, Container, ContainerSpec, Ended, Error, Folder, Image, Limits, Logs, Refused, Runtime, Stream, Unhealthy,
-        check, listening,
+        Check, Container, ContainerSpec, Ended, Error, Folder, Image, Limits, Logs, Refused, Runtime, Stream,
+        Unhealthy, check, listening,
     },
     network::{Driver, Fabric, Member, MemberSpec},
 };

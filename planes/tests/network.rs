@@ -1,5 +1,7 @@
 //! Who reaches whom, shown by trying.
 
+#![allow(clippy::unwrap_used, reason = "a test's own helpers")]
+
 mod common;
 
 use std::{
@@ -9,7 +11,8 @@ use std::{
 
 use common::{namespaces, network, vpc};
 use stackproof_planes::network::{
-    Acl, AclRule, Attachment, Door, Driver, Fabric, MemberSpec, Place, Ports, Protocol, Reached, Route, Verdict, VpcSpec,
+    Acl, AclRule, Attachment, Door, Driver, Fabric, MemberSpec, Place, Ports, Protocol, Reached, Route, Verdict,
+    VpcSpec,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -34,8 +37,14 @@ fn member(id: &str, network: &str, addresses: &[&str]) -> MemberSpec {
 async fn three(routing: bool) -> Fabric {
     let fabric = Fabric::new(Driver::Namespaces);
     fabric.set_vpc(vpc("one", routing)).await.unwrap();
-    fabric.set_network(network("left", "one", &[("10.0.0.0/24", "10.0.0.1"), ("fd00:a::/64", "fd00:a::1")])).await.unwrap();
-    fabric.set_network(network("right", "one", &[("10.0.1.0/24", "10.0.1.1"), ("fd00:b::/64", "fd00:b::1")])).await.unwrap();
+    fabric
+        .set_network(network("left", "one", &[("10.0.0.0/24", "10.0.0.1"), ("fd00:a::/64", "fd00:a::1")]))
+        .await
+        .unwrap();
+    fabric
+        .set_network(network("right", "one", &[("10.0.1.0/24", "10.0.1.1"), ("fd00:b::/64", "fd00:b::1")]))
+        .await
+        .unwrap();
     fabric.set_member(member("a", "left", &["10.0.0.2", "fd00:a::2"])).await.unwrap();
     fabric.set_member(member("b", "left", &["10.0.0.3", "fd00:a::3"])).await.unwrap();
     fabric.set_member(member("c", "right", &["10.0.1.2", "fd00:b::2"])).await.unwrap();
@@ -154,7 +163,8 @@ async fn access_rules_decide_in_their_order_without_memory() {
 async fn a_route_of_the_users_leads_through_a_member() {
     namespaces!();
     let fabric = three(true).await;
-    let routes = vec![Route { destination: "10.9.0.0/24".parse().unwrap(), via: "10.0.0.3".parse::<IpAddr>().unwrap() }];
+    let routes =
+        vec![Route { destination: "10.9.0.0/24".parse().unwrap(), via: "10.0.0.3".parse::<IpAddr>().unwrap() }];
     fabric.set_vpc(VpcSpec { routes, ..vpc("one", true) }).await.unwrap();
     let before = reaches(&fabric, "c", at("10.9.0.7", 80)).await;
     assert_ne!(before, Reached::Connected);
@@ -162,7 +172,8 @@ async fn a_route_of_the_users_leads_through_a_member() {
     let b = fabric.member("b").await.unwrap();
     b.place
         .run(|| {
-            let done = std::process::Command::new("ip").args(["address", "add", "10.9.0.7/32", "dev", "lo"]).status()?;
+            let done =
+                std::process::Command::new("ip").args(["address", "add", "10.9.0.7/32", "dev", "lo"]).status()?;
             assert!(done.success());
             Ok(())
         })
@@ -211,7 +222,8 @@ async fn doors_lead_to_this_machine_and_only_to_what_they_are_for() {
     let hosts = vec!["api.scaleway.com".to_owned(), "*.s3.fr-par.scw.cloud".to_owned()];
     fabric.set_doors(vec![Door { hosts, ports: [(443, target)].into() }]).await.unwrap();
     for id in ["a", "b"] {
-        let spec = MemberSpec { doors: true, ..member(id, "left", if id == "a" { &["10.0.0.2"] } else { &["10.0.0.3"] }) };
+        let spec =
+            MemberSpec { doors: true, ..member(id, "left", if id == "a" { &["10.0.0.2"] } else { &["10.0.0.3"] }) };
         fabric.set_member(spec).await.unwrap();
     }
 
@@ -233,7 +245,11 @@ async fn doors_lead_to_this_machine_and_only_to_what_they_are_for() {
     let b = fabric.member("b").await.unwrap();
     let outside = *b.addresses.last().unwrap();
     let _b = listen(&fabric, "b", SocketAddr::new(outside, 80)).await;
-    assert_ne!(reaches(&fabric, "a", SocketAddr::new(outside, 80)).await, Reached::Connected, "not through the outside");
+    assert_ne!(
+        reaches(&fabric, "a", SocketAddr::new(outside, 80)).await,
+        Reached::Connected,
+        "not through the outside"
+    );
 }
 
 #[tokio::test]

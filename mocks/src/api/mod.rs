@@ -120,7 +120,8 @@ impl Api {
             let done = tokio::task::spawn_blocking(work).await;
             call.prepared = done.map_err(|error| Refusal::Internal(error.to_string()))??;
         }
-        self.cloud.answer(resource, route, call)
+        let answer = self.cloud.answer(resource, route, call)?;
+        Ok(self.cloud.awaited(resource, route, call, answer).await)
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::{
-    About, Access, Act, Answer, AuditEntry, AuditLog, Call, Caller, Catalogue, Cause, Look, Operation, Record, Refusal,
-    Resource, Route, Shape, Store, Tables, Transaction, Work, described, operate, view,
+    About, Access, Act, Answer, AuditEntry, AuditLog, Call, Caller, Catalogue, Cause, Look, Operation, Profile, Record,
+    Refusal, Resource, Route, Shape, Store, Tables, Transaction, Work, described, operate, view,
 };
 
 /// What a permission is asked for.
@@ -188,6 +188,51 @@ impl Cloud {
         })?;
         self.settle()?;
         Ok(answer.unwrap_or_else(|| self.shown(stored, &key, call)))
+    }
+
+    /// Where nothing takes time, an answer waits for what runs behind the API, and tells of it as it is then.
+    pub async fn awaited(&self, resource: &Resource, route: &Route, call: &Call, answer: Answer) -> Answer {
+        let Some(behind) = self.store.behind() else { return answer };
+        if self.store.clock().profile() != Profile::Instant || route.operation.access() == Access::Read {
+            return answer;
+        }
+        let told = match &answer {
+            Answer::Ok(body) => body.get("id").and_then(Value::as_str),
+            Answer::NoContent => None,
+        };
+        let named =
+            call.body.iter().filter(|(field, _)| field.ends_with("_id")).filter_map(|(_, value)| value.as_str());
+        let keys: Vec<String> = call.ids().into_iter().chain(told).chain(named).map(str::to_owned).collect();
+        behind.reached(&keys).await;
+        let (Some(id), stored) = (told, self.catalogue.stored(resource)) else { return answer };
+        let now = self.store.read(|tables| Some(self.catalogue.told(stored.kind, tables.get(stored.kind, id)?, call)));
+        // What is shown only once stays shown where nothing has happened.
+        match (now, &answer) {
+            (Some(now), Answer::Ok(then)) if now.get("status") != then.get("status") => Answer::Ok(now),
+            _ => answer,
+        }
+    }
+
+    /// Changes a record on behalf of what runs behind the API. `change` says what happened, or that nothing did.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn report(
+        &self,
+        kind: &str,
+        key: &str,
+        change: impl FnOnce(&mut Record) -> Option<&'static str>,
+    ) -> Result<(), Refusal> {
+        self.store.write::<(), Refusal>(|tx| {
+            let Some(mut record) = tx.get(kind, key).map(|record| Record::clone(record)) else { return Ok(()) };
+            if let Some(what) = change(&mut record) {
+                let state = self.catalogue.state_of(kind, &record).map(str::to_owned);
+                tx.put(kind, key, record);
+                tx.event(kind, key, what, state.as_deref());
+            }
+            Ok(())
+        })?;
+        self.settle()
     }
 
     /// Brings every passage whose time has come to its end.

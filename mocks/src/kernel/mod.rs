@@ -6,6 +6,7 @@
 //! console, audit trail and metrics read.
 
 mod audit;
+mod behind;
 mod blob;
 mod call;
 mod catalogue;
@@ -24,6 +25,7 @@ mod store;
 mod view;
 
 pub use audit::{About, Asked, AuditEntry, AuditLog, Cause, described, remembered};
+pub use behind::Behind;
 pub use blob::{BlobError, BlobStream, BlobWriter, Blobs, Digest};
 pub use call::{Act, Answer, Call, Caller, Look, Making};
 pub use catalogue::Catalogue;

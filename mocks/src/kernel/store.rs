@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     ops::Bound,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use super::{
-    Clock, Durability, Event, Ids, JournalError, Passage, Record,
+    Behind, Clock, Durability, Event, Ids, JournalError, Passage, Record,
     journal::{Entry, Journal, Snapshot, write_snapshot},
 };
 
@@ -136,6 +136,7 @@ pub struct Store {
     clock: Clock,
     committed: watch::Sender<u64>,
     events: RwLock<VecDeque<Event>>,
+    behind: OnceLock<Arc<dyn Behind>>,
 }
 
 struct Writer {
@@ -184,12 +185,29 @@ impl Store {
             clock,
             committed: watch::channel(sequence).0,
             events: RwLock::new(events),
+            behind: OnceLock::new(),
         })
     }
 
     /// The cloud's clock.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// From now on this runs behind the API. Set once; a second time changes nothing.
+    pub fn run_behind(&self, behind: Arc<dyn Behind>) {
+        let _already = self.behind.set(behind);
+    }
+
+    /// What runs behind the API, if anything does.
+    pub fn behind(&self) -> Option<&Arc<dyn Behind>> {
+        self.behind.get()
+    }
+
+    /// The first passage that nothing behind the API holds up.
+    fn first_due<'t>(&self, tables: &'t Tables) -> Option<&'t (OffsetDateTime, String, String)> {
+        let behind = self.behind.get();
+        tables.due.iter().find(|(_, kind, key)| behind.is_none_or(|behind| !behind.holds(tables, kind, key)))
     }
 
     /// Reads.
@@ -260,7 +278,8 @@ impl Store {
     ) -> Result<(), JournalError> {
         loop {
             let now = self.clock.now();
-            let Some((_, kind, key)) = self.read(|tables| tables.due.first().filter(|(due, ..)| *due <= now).cloned())
+            let Some((_, kind, key)) =
+                self.read(|tables| self.first_due(tables).filter(|(due, ..)| *due <= now).cloned())
             else {
                 return Ok(());
             };
@@ -276,7 +295,7 @@ impl Store {
 
     /// How long until the next scheduled passage, if there is one and the clock will bring it.
     pub fn next_due(&self) -> Option<Duration> {
-        let due = self.read(|tables| tables.due.first().map(|(due, ..)| *due))?;
+        let due = self.read(|tables| self.first_due(tables).map(|(due, ..)| *due))?;
         Some((due - self.clock.now()).try_into().unwrap_or(Duration::ZERO))
     }
 

@@ -58,7 +58,10 @@ pub(super) fn unpack(images: &Path, manifest: &[u8], blobs: &dyn Blobs) -> Resul
         ImageManifest::from_reader(manifest).map_err(|error| Error::Image(format!("its manifest: {error}")))?;
     let mut config = Vec::new();
     let mut from = checked(blobs, manifest.config().digest().as_ref())?;
-    from.by_ref().take(CONFIG_LIMIT).read_to_end(&mut config).map_err(Error::machine("reading an image's configuration"))?;
+    from.by_ref()
+        .take(CONFIG_LIMIT)
+        .read_to_end(&mut config)
+        .map_err(Error::machine("reading an image's configuration"))?;
     from.finish()?;
     suits(&parse(&config)?)?;
 
@@ -87,9 +90,7 @@ pub(super) fn unpack(images: &Path, manifest: &[u8], blobs: &dyn Blobs) -> Resul
 pub(super) fn load(images: &Path, digest: &str) -> Result<Option<Image>> {
     let folder = folder(images, digest)?;
     match std::fs::read(folder.join("config.json")) {
-        Ok(config) => {
-            Ok(Some(Image { digest: digest.to_owned(), config: parse(&config)?, root: folder.join("root") }))
-        }
+        Ok(config) => Ok(Some(Image { digest: digest.to_owned(), config: parse(&config)?, root: folder.join("root") })),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::machine("reading an image's configuration")(error)),
     }

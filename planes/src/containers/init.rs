@@ -155,7 +155,7 @@ fn folder(path: &str, mode: u32) -> Result<(), Refused> {
 fn file(path: &str, content: &str) -> Result<(), Refused> {
     folder("/etc", 0o755)?;
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(step(format!("replacing {path}"))(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(step(format!("replacing {path}"))(error)),
         _ => fs::write(path, content).map_err(step(format!("writing {path}"))),
     }
 }

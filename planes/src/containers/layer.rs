@@ -76,7 +76,8 @@ fn unpack(root: &Path, from: impl Read) -> io::Result<()> {
             }
             EntryType::Link => {
                 let target = entry.link_name()?.ok_or_else(|| io::Error::other(format!("{said:?} links nowhere")))?;
-                let target_name = file_name(&target)?.ok_or_else(|| io::Error::other(format!("{said:?} links to /")))?;
+                let target_name =
+                    file_name(&target)?.ok_or_else(|| io::Error::other(format!("{said:?} links to /")))?;
                 let target = within(root, target.parent().unwrap_or(Path::new("")))?.join(target_name);
                 if target != path {
                     remove(&path)?;
@@ -128,10 +129,8 @@ fn within(root: &Path, path: &Path) -> io::Result<PathBuf> {
             Some(Component::ParentDir) if links == 0 => {
                 return Err(io::Error::other(format!("{path:?} leads out of the image")));
             }
-            Some(Component::ParentDir) => {
-                if found != root {
-                    found.pop();
-                }
+            Some(Component::ParentDir) if found != root => {
+                found.pop();
             }
             _ => {}
         }
@@ -175,6 +174,9 @@ mod tests {
                 header.as_mut_bytes()[157..157 + link.len()].copy_from_slice(link.as_bytes());
             }
             header.set_entry_type(kind);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
             header.set_mode(0o755);
             header.set_size(data.len() as u64);
             header.set_cksum();
@@ -228,7 +230,12 @@ mod tests {
             assert!(apply(&root, layer(&parts).as_slice()).is_err(), "it should be refused");
         }
         // Links that point out lead inside.
-        let parts = [Part::Symlink("up", "../../.."), Part::File("up/evil", "x"), Part::Symlink("s", &target), Part::File("s", "y")];
+        let parts = [
+            Part::Symlink("up", "../../.."),
+            Part::File("up/evil", "x"),
+            Part::Symlink("s", &target),
+            Part::File("s", "y"),
+        ];
         apply(&root, layer(&parts).as_slice()).unwrap();
         assert_eq!(fs::read_to_string(root.join("evil")).unwrap(), "x");
         assert_eq!(fs::read_to_string(outer.path().join("secret")).unwrap(), "s");

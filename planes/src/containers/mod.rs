@@ -26,9 +26,7 @@ pub use instance::{Places, Unattached};
 pub use logs::{Line, Logs, Stream};
 pub use runtime::Runtime;
 pub use service::{Connection, DialError, Service};
-pub use spec::{
-    Check, ContainerSpec, Ended, Exit, Health, Limits, Refused, ServiceSpec, ServiceState, ServiceStatus,
-};
+pub use spec::{Check, ContainerSpec, Ended, Exit, Health, Limits, Refused, ServiceSpec, ServiceState, ServiceStatus};
 
 /// Why something about containers could not be done.
 #[derive(Debug, thiserror::Error)]

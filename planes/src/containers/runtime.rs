@@ -13,9 +13,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{
-    Blobs, Container, ContainerSpec, Error, Helper, Image, Logs, Result, container, control::Control, image,
-};
+use super::{Blobs, Container, ContainerSpec, Error, Helper, Image, Logs, Result, container, control::Control, image};
 use crate::network::Member;
 
 /// How often it is looked whether what was killed is gone.
@@ -129,7 +127,8 @@ impl Runtime {
         let write = |name: &str, content: &[u8]| {
             fs::write(folder.join(name), content).map_err(Error::machine(format!("writing {name} of {}", spec.id)))
         };
-        let made = serde_json::to_vec(control).map_err(|error| Error::machine("telling a control group")(error.into()))?;
+        let made =
+            serde_json::to_vec(control).map_err(|error| Error::machine("telling a control group")(error.into()))?;
         write(MADE, &made)?;
         for name in ["upper", "work", "merged"] {
             fs::create_dir(folder.join(name)).map_err(Error::machine(format!("making {name} of {}", spec.id)))?;

@@ -111,9 +111,8 @@ fn compile_rule(family: Family, rule: &AclRule, base: u32, steps: &mut Vec<Step>
         matching.attributes.push(RuleAttribute::IpProtocol(protocol));
     }
     let mut around = Vec::new();
-    for (ports, attribute) in ports
-        .into_iter()
-        .zip([RuleAttribute::SourcePortRange, RuleAttribute::DestinationPortRange] as [fn(_) -> _; 2])
+    for (ports, attribute) in
+        ports.into_iter().zip([RuleAttribute::SourcePortRange, RuleAttribute::DestinationPortRange] as [fn(_) -> _; 2])
     {
         match ports {
             None => {}
@@ -247,10 +246,7 @@ mod tests {
                 rules: vec![AclRule { protocol: Protocol::Icmp, ..rule(Some(Ports { first: 1, last: 2 })) }],
                 default: Verdict::Drop,
             },
-            Acl {
-                rules: vec![AclRule { source: "fd00::/64".parse().unwrap(), ..rule(None) }],
-                default: Verdict::Drop,
-            },
+            Acl { rules: vec![AclRule { source: "fd00::/64".parse().unwrap(), ..rule(None) }], default: Verdict::Drop },
         ] {
             assert!(matches!(compile(Family::V4, &acl), Err(Error::Wrong(_))));
         }

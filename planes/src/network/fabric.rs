@@ -226,17 +226,8 @@ impl Plugged {
         let place = Place::Within(space.clone());
         let bare = MemberSpec { id: spec.id.clone(), attachments: Vec::new(), doors: false };
         let resolver = Resolver::serve(&place, SocketAddr::new(NAMESERVER, 53), View::default()).await?;
-        let member =
-            Member { id: spec.id.clone(), place, addresses: Vec::new(), nameserver: Some(NAMESERVER) };
-        Ok(Self {
-            spec: bare,
-            space,
-            member: Arc::new(member),
-            cables: Vec::new(),
-            uplink: None,
-            named: 0,
-            resolver: resolver,
-        })
+        let member = Member { id: spec.id.clone(), place, addresses: Vec::new(), nameserver: Some(NAMESERVER) };
+        Ok(Self { spec: bare, space, member: Arc::new(member), cables: Vec::new(), uplink: None, named: 0, resolver })
     }
 
     /// Unplugs what is not wanted any more, plugs in what is new.
@@ -259,8 +250,7 @@ impl Plugged {
             let interface = format!("eth{}", self.named);
             let rank = DEFAULT_RANK + self.named;
             self.named += 1;
-            let (port, _) =
-                router.plug(&attachment.network, &self.space, &interface, &attachment.addresses).await?;
+            let (port, _) = router.plug(&attachment.network, &self.space, &interface, &attachment.addresses).await?;
             let mut plug = Plug { attachment: attachment.clone(), vpc, port, rank, routes: Vec::new() };
             let routed = plug.route(&self.space, router).await;
             self.cables.push(plug);

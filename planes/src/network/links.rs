@@ -36,7 +36,11 @@ pub(super) fn hardware(address: IpAddr) -> Vec<u8> {
 
 pub(super) async fn up(space: &Namespace, index: u32) -> Result<()> {
     let wanted = LinkUnspec::new_with_index(index).up().build();
-    space.links().link().change(wanted).execute().await.map_err(Error::link(step(space, "switching on interface", index)))
+    space.links().link().change(wanted).execute().await.map_err(Error::link(step(
+        space,
+        "switching on interface",
+        index,
+    )))
 }
 
 /// Adds a bridge that is on, and gives its index.

@@ -129,8 +129,7 @@ impl RequestHandler for Answers {
             Ok(sent) => sent,
             Err(error) => {
                 tracing::debug!(%error, "an answer about a name could not be sent");
-                let mut metadata =
-                    Metadata::new(request.metadata.id, MessageType::Response, request.metadata.op_code);
+                let mut metadata = Metadata::new(request.metadata.id, MessageType::Response, request.metadata.op_code);
                 metadata.response_code = ResponseCode::ServFail;
                 Header { metadata, counts: HeaderCounts::default() }.into()
             }

@@ -96,8 +96,7 @@ impl Outside {
         let free = free.ok_or_else(|| Error::Wrong("no address outside is left".to_owned()))?;
         let address = number(free);
         let name = format!("member{free}");
-        let cable =
-            Cable { bridge: self.bridge, port: &name, name: interface, address: Some(address), isolated: true };
+        let cable = Cable { bridge: self.bridge, port: &name, name: interface, address: Some(address), isolated: true };
         let (port, far) = links::plug(&self.space, member, &cable).await?;
         self.taken.insert(free);
         links::address(member, far, address, PREFIX).await?;

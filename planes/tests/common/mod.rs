@@ -25,13 +25,7 @@ macro_rules! namespaces {
 pub(crate) use namespaces;
 
 pub(crate) fn vpc(id: &str, routing: bool) -> VpcSpec {
-    VpcSpec {
-        id: id.to_owned(),
-        routing,
-        acl_v4: Default::default(),
-        acl_v6: Default::default(),
-        routes: Vec::new(),
-    }
+    VpcSpec { id: id.to_owned(), routing, acl_v4: Default::default(), acl_v6: Default::default(), routes: Vec::new() }
 }
 
 pub(crate) fn network(id: &str, vpc: &str, subnets: &[(&str, &str)]) -> NetworkSpec {
@@ -68,7 +62,9 @@ pub(crate) async fn resolve(member: &Member, name: &str) -> Option<IpAddr> {
 /// What of this machine networks and containers could leave behind or change.
 pub(crate) fn machine() -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
-    for (kind, file) in [("mount", "/proc/self/mountinfo"), ("route", "/proc/net/route"), ("rule", "/proc/net/fib_trie")] {
+    for (kind, file) in
+        [("mount", "/proc/self/mountinfo"), ("route", "/proc/net/route"), ("rule", "/proc/net/fib_trie")]
+    {
         let text = std::fs::read_to_string(file).unwrap();
         seen.extend(text.lines().map(|line| format!("{kind} {line}")));
     }

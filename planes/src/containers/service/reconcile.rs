@@ -53,7 +53,8 @@ impl State {
             return 0;
         }
         let requests: u32 =
-            self.instances.values().filter(|i| i.phase != Phase::Ending).map(|i| i.requests).sum::<u32>() + self.waiting;
+            self.instances.values().filter(|i| i.phase != Phase::Ending).map(|i| i.requests).sum::<u32>()
+                + self.waiting;
         // A deployment is shown to run, also where none is to be kept.
         let least = if self.proven { self.spec.min } else { self.spec.min.max(1) };
         let most = self.spec.max.max(1);

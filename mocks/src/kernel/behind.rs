@@ -1,0 +1,13 @@
+//! What runs behind the API, as the kernel sees it.
+
+use super::Tables;
+
+/// What runs behind the API: databases, containers, networks.
+#[async_trait::async_trait]
+pub trait Behind: Send + Sync {
+    /// Whether a record has to stay in the state it passes through: what it promises is not there yet.
+    fn holds(&self, tables: &Tables, kind: &str, key: &str) -> bool;
+
+    /// Waits until what runs behind the records of these keys is as they say, or is known not to come to be.
+    async fn reached(&self, keys: &[String]);
+}
