@@ -4,4 +4,5 @@
 //! processes, and tells what became of it. The local cloud (`mocks/src/planes`) translates its resources into them.
 
 pub mod containers;
+pub mod databases;
 pub mod network;
