@@ -13,7 +13,7 @@ use nix::{
     unistd::Pid,
 };
 use stackproof_planes::{
-    databases::{Databases, Permission, Phase, Secret, Status},
+    databases::{Permission, Phase, Secret, Status},
     network::Place,
 };
 use tokio::sync::watch;
@@ -55,11 +55,10 @@ async fn an_instance_is_ready_quickly_and_takes_only_who_it_should() {
     let super_user = client.query_one("SELECT rolsuper FROM pg_roles WHERE rolname = 'ada'", &[]).await.unwrap();
     assert!(!super_user.get::<_, bool>(0));
 
-    let plain = config("ada", "shop").ssl_mode(tokio_postgres::config::SslMode::Disable).connect_raw(
-        Place::Host.connect(at).await.unwrap(),
-        tokio_postgres::NoTls,
-    );
-    let refused = words(&plain.await.err().expect("no TLS, no way in"));
+    let mut plain = config("ada", "shop");
+    plain.ssl_mode(tokio_postgres::config::SslMode::Disable);
+    let plain = plain.connect_raw(Place::Host.connect(at).await.unwrap(), tokio_postgres::NoTls).await;
+    let refused = words(&plain.err().expect("no TLS, no way in"));
     assert!(refused.contains("no encryption"), "{refused}");
     let stranger = connect_from(&Place::Host, at, &mut config("ada", "shop"), "localhost", false).await;
     assert!(stranger.err().unwrap().contains("certificate"), "an authority nobody trusts");
@@ -123,6 +122,293 @@ async fn users_may_do_what_they_were_given() {
     wanted.users.extend(names.map(|(name, _)| user(name, false)));
     wanted.privileges.extend(names.map(|(name, permission)| privilege(name, permission)));
     let status = databases.apply(wanted.clone(), Place::Host).await.unwrap();
-    assert_eq!(status.problems.len(), 1, "`nobody` is fine, but {:?}", status.problems);
+    assert!(status.problems.is_empty(), "{:?}", status.problems);
+    let at = status.public.unwrap();
+    let ada = connect(at, "ada", "shop").await.unwrap();
+    ada.batch_execute("CREATE TABLE orders (id serial PRIMARY KEY, what text); INSERT INTO orders (what) VALUES ('tea')")
+        .await
+        .unwrap();
+
+    assert!(connect(at, "nobody", "shop").await.err().unwrap().contains("permission denied"));
+    let [reader, writer, maker] = ["reader", "writer", "maker"];
+    let may = async |user: &str, statement: &str| {
+        connect(at, user, "shop").await.unwrap().batch_execute(statement).await.map_err(|error| words(&error))
+    };
+    let (read, insert, create) =
+        ("SELECT * FROM orders", "INSERT INTO orders (what) VALUES ('milk')", "CREATE TABLE more (id int)");
+    may(reader, read).await.unwrap();
+    assert!(may(reader, insert).await.unwrap_err().contains("permission denied"));
+    may(writer, read).await.unwrap();
+    may(writer, insert).await.unwrap();
+    assert!(may(writer, create).await.unwrap_err().contains("permission denied"));
+    may(maker, create).await.unwrap();
+    may(maker, insert).await.unwrap();
+    may(reader, "SELECT * FROM more").await.unwrap();
+
+    wanted.privileges.retain(|privilege| privilege.user != "writer");
+    wanted.users.retain(|user| user.name != "maker");
+    wanted.privileges.retain(|privilege| privilege.user != "maker");
+    let status = databases.apply(wanted, Place::Host).await.unwrap();
+    assert!(status.problems.is_empty(), "{:?}", status.problems);
+    assert!(connect(at, "writer", "shop").await.is_err(), "taken back");
+    assert!(connect(at, "maker", "shop").await.is_err(), "gone");
+    may(reader, read).await.unwrap();
     databases.stop().await;
+}
+
+#[tokio::test]
+async fn settings_are_applied_and_bad_ones_named() {
+    let folder = Folder::new();
+    let databases = folder.open().await;
+    let mut wanted = instance("tuned");
+    let mut set = |name: &str, value: &str| wanted.settings.insert(name.to_owned(), value.to_owned());
+    set("work_mem", "7MB");
+    set("max_connections", "33");
+    set("statement_timeout", "banana");
+    set("no_such_thing", "1");
+    set("listen_addresses", "*");
+    let status = databases.apply(wanted.clone(), Place::Host).await.unwrap();
+    let named: Vec<&str> = status.problems.keys().map(String::as_str).collect();
+    assert_eq!(named, ["listen_addresses", "no_such_thing", "statement_timeout"], "{:?}", status.problems);
+    let at = status.public.unwrap();
+    let show = async |name: &str| {
+        let client = connect(at, "ada", "shop").await.unwrap();
+        client.query_one(&format!("SHOW {name}"), &[]).await.unwrap().get::<_, String>(0)
+    };
+    assert_eq!((show("work_mem").await.as_str(), show("max_connections").await.as_str()), ("7MB", "33"));
+    let server = folder.server("tuned", "a");
+    wanted.settings.insert("work_mem".to_owned(), "9MB".to_owned());
+    databases.apply(wanted.clone(), Place::Host).await.unwrap();
+    assert_eq!((show("work_mem").await.as_str(), folder.server("tuned", "a")), ("9MB", server), "without a restart");
+    wanted.settings.insert("max_connections".to_owned(), "44".to_owned());
+    wanted.version = 3;
+    let status = databases.apply(wanted, Place::Host).await.unwrap();
+    assert_eq!(show("max_connections").await, "44");
+    assert_ne!(folder.server("tuned", "a"), server, "with one");
+    assert!(status.problems.contains_key("version") && status.problems.contains_key("no_such_thing"), "{status:?}");
+    databases.stop().await;
+}
+
+#[tokio::test]
+async fn backups_and_snapshots_hold_what_was_there() {
+    let folder = Folder::new();
+    let databases = folder.open().await;
+    let mut wanted = instance("kept");
+    wanted.users.push(user("reader", false));
+    wanted.privileges.push(privilege("reader", Permission::Readonly));
+    let at = databases.apply(wanted.clone(), Place::Host).await.unwrap().public.unwrap();
+    let ada = connect(at, "ada", "shop").await.unwrap();
+    ada.batch_execute("CREATE TABLE orders AS SELECT generate_series(1, 1000) AS id").await.unwrap();
+    let (file, began) = (folder.path("shop.dump"), Instant::now());
+    databases.backup("kept", "shop", &file).await.unwrap();
+    println!("backup: {:?}", began.elapsed());
+    let began = Instant::now();
+    databases.snapshot("kept", "monday").await.unwrap();
+    println!("snapshot: {:?}", began.elapsed());
+    assert!(databases.snapshots()["monday"] > 1 << 20);
+    ada.batch_execute("DELETE FROM orders WHERE id > 10; CREATE TABLE later (id int)").await.unwrap();
+    let began = Instant::now();
+    databases.restore("kept", "shop", &file).await.unwrap();
+    println!("restore: {:?}", began.elapsed());
+    databases.apply(wanted.clone(), Place::Host).await.unwrap();
+    let count = "SELECT count(*) FROM orders";
+    assert_eq!(ada.query_one(count, &[]).await.unwrap().get::<_, i64>(0), 1000);
+    let reader = connect(at, "reader", "shop").await.unwrap();
+    assert_eq!(reader.query_one(count, &[]).await.unwrap().get::<_, i64>(0), 1000);
+    assert!(databases.backup("kept", "nothing", &folder.path("no.dump")).await.is_err());
+    assert!(!folder.path("no.dump").exists());
+
+    let mut copy = instance("copy");
+    copy.snapshot = Some("monday".to_owned());
+    let began = Instant::now();
+    let status = databases.apply(copy.clone(), Place::Host).await.unwrap();
+    println!("ready from a snapshot: {:?}", began.elapsed());
+    let ada = connect(status.public.unwrap(), "ada", "shop").await.unwrap();
+    assert_eq!(ada.query_one(count, &[]).await.unwrap().get::<_, i64>(0), 1000);
+    databases.remove("copy").await.unwrap();
+    assert_eq!(databases.kept(), ["kept"]);
+    databases.remove_snapshot("monday").await.unwrap();
+    copy.id = "late".to_owned();
+    assert!(databases.apply(copy, Place::Host).await.unwrap_err().to_string().contains("monday"));
+    databases.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_dies_comes_back_with_what_was_committed() {
+    let folder = Folder::new();
+    let databases = folder.open().await;
+    let status = databases.apply(instance("tough"), Place::Host).await.unwrap();
+    let at = status.public.unwrap();
+    let ada = connect(at, "ada", "shop").await.unwrap();
+    ada.batch_execute("CREATE TABLE orders (id int); INSERT INTO orders VALUES (1), (2)").await.unwrap();
+    let mut watched = databases.watch("tough").unwrap();
+    let began = Instant::now();
+    end(folder.server("tough", "a"));
+    let status = until(&mut watched, |status| status.restarts == 1 && status.phase == Phase::Ready).await;
+    println!("back after {:?}", began.elapsed());
+    assert_eq!(status.public, Some(at));
+    let ada = connect(at, "ada", "shop").await.unwrap();
+    assert_eq!(ada.query_one("SELECT count(*) FROM orders", &[]).await.unwrap().get::<_, i64>(0), 2);
+    databases.stop().await;
+}
+
+#[tokio::test]
+async fn a_standby_takes_over_with_every_acknowledged_commit() {
+    let folder = Folder::new();
+    let databases = folder.open().await;
+    let mut wanted = instance("pair");
+    wanted.standby = true;
+    let began = Instant::now();
+    let status = databases.apply(wanted, Place::Host).await.unwrap();
+    println!("with a standby: ready after {:?}", began.elapsed());
+    assert!(status.standby);
+    let at = status.public.unwrap();
+    let ada = connect(at, "ada", "shop").await.unwrap();
+    ada.batch_execute("CREATE TABLE orders (id int)").await.unwrap();
+    for (round, slot) in ["a", "b"].into_iter().enumerate() {
+        let mut watched = databases.watch("pair").unwrap();
+        until(&mut watched, |status| status.standby).await;
+        let ada = connect(at, "ada", "shop").await.unwrap();
+        let (told, mut heard) = watch::channel(0_i32);
+        let first = i32::try_from(round).unwrap() * 1_000_000;
+        let writing = tokio::spawn(async move {
+            let mut id = first;
+            while ada.execute("INSERT INTO orders VALUES ($1)", &[&(id + 1)]).await.is_ok() {
+                id += 1;
+                told.send_replace(id);
+            }
+            id
+        });
+        heard.wait_for(|id| *id > first + 50).await.unwrap();
+        let began = Instant::now();
+        end(folder.server("pair", slot));
+        let last = writing.await.unwrap();
+        let failovers = u32::try_from(round).unwrap() + 1;
+        until(&mut watched, |status| status.failovers == failovers && status.phase == Phase::Ready).await;
+        println!("the standby took over in {:?}, {} commits", began.elapsed(), last - first);
+        let ada = connect(at, "ada", "shop").await.unwrap();
+        let query = "SELECT count(*) FROM orders WHERE id > $1 AND id <= $2";
+        let there: i64 = ada.query_one(query, &[&first, &last]).await.unwrap().get(0);
+        assert_eq!(there, i64::from(last - first), "every acknowledged commit");
+        until(&mut watched, |status| status.standby).await;
+        println!("a new standby after {:?}", began.elapsed());
+    }
+    // The standby dies: commits go on, and there is another one.
+    let mut watched = databases.watch("pair").unwrap();
+    until(&mut watched, |status| status.standby).await;
+    watched.mark_unchanged();
+    end(folder.server("pair", "b"));
+    until(&mut watched, |status| !status.standby).await;
+    connect(at, "ada", "shop").await.unwrap().batch_execute("INSERT INTO orders VALUES (-1)").await.unwrap();
+    until(&mut watched, |status| status.standby && status.phase == Phase::Ready).await;
+    databases.stop().await;
+    assert_eq!(folder.servers(), []);
+}
+
+#[tokio::test]
+async fn a_replica_follows_and_can_go_on_by_itself() {
+    let folder = Folder::new();
+    let databases = folder.open().await;
+    let mut leader = instance("leader");
+    leader.max_connections = 50;
+    leader.standby = true;
+    let at = databases.apply(leader, Place::Host).await.unwrap().public.unwrap();
+    let mut wanted = instance("follower");
+    wanted.replica_of = Some("leader".to_owned());
+    let status = databases.apply(wanted.clone(), Place::Host).await.unwrap();
+    let ada = connect(at, "ada", "shop").await.unwrap();
+    ada.batch_execute("CREATE TABLE orders (id int)").await.unwrap();
+    let copy = connect(status.public.unwrap(), "ada", "shop").await.unwrap();
+    let count = async |copy: &database::Connected, wanted: i64| {
+        let mut again = tokio::time::interval(Duration::from_millis(10));
+        let asked = async {
+            loop {
+                again.tick().await;
+                if copy.query_one("SELECT count(*) FROM orders", &[]).await.is_ok_and(|row| row.get::<_, i64>(0) == wanted)
+                {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.expect("the rows in time");
+    };
+    ada.batch_execute("INSERT INTO orders VALUES (1)").await.unwrap();
+    count(&copy, 1).await;
+    let refused = copy.batch_execute("INSERT INTO orders VALUES (2)").await.unwrap_err();
+    assert!(words(&refused).contains("read-only"), "{}", words(&refused));
+
+    let mut watched = databases.watch("leader").unwrap();
+    end(folder.server("leader", "a"));
+    until(&mut watched, |status| status.failovers == 1 && status.standby).await;
+    let ada = connect(at, "ada", "shop").await.unwrap();
+    ada.batch_execute("INSERT INTO orders VALUES (2)").await.unwrap();
+    let mut watched = databases.watch("follower").unwrap();
+    until(&mut watched, |status| status.phase == Phase::Ready).await;
+    let copy = connect(status.public.unwrap(), "ada", "shop").await.unwrap();
+    count(&copy, 2).await;
+
+    wanted.replica_of = None;
+    databases.apply(wanted, Place::Host).await.unwrap();
+    let copy = connect(status.public.unwrap(), "ada", "shop").await.unwrap();
+    copy.batch_execute("INSERT INTO orders VALUES (3)").await.unwrap();
+    databases.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_unclean_end_left_is_ended_and_the_data_is_there() {
+    let folder = Folder::new();
+    let databases = folder.open().await;
+    let at = databases.apply(instance("left"), Place::Host).await.unwrap().public.unwrap();
+    connect(at, "ada", "shop").await.unwrap().batch_execute("CREATE TABLE orders (id int)").await.unwrap();
+    databases.stop().await;
+    // Started by nobody who is still there, as if its owner and the watcher had been killed.
+    let data = folder.path("databases").join("instances/left/a");
+    let pg_ctl = |arguments: &[&str]| {
+        let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&data).unwrap());
+        let mut command = std::process::Command::new("/usr/lib/postgresql/15/bin/pg_ctl");
+        command.args(arguments).arg("-D").arg(&data).current_dir("/").stdout(std::process::Stdio::null());
+        if owner != nix::unistd::geteuid().as_raw() {
+            std::os::unix::process::CommandExt::uid(&mut command, owner);
+        }
+        command.status().unwrap()
+    };
+    let sockets = folder.path("databases").join("instances/left");
+    let options = format!("-c unix_socket_directories= -c listen_addresses= -c port=5432 -c external_pid_file={}/x", sockets.display());
+    assert!(pg_ctl(&["start", "-W", "-l", "/dev/null", "-o", &options]).success());
+    let pid_file = data.join("postmaster.pid");
+    let mut again = tokio::time::interval(Duration::from_millis(10));
+    while !pid_file.exists() {
+        again.tick().await;
+    }
+    let server = folder.server("left", "a");
+    assert!(folder.servers().iter().any(|(pid, _)| *pid == server));
+    let databases = folder.open().await;
+    assert!(!folder.servers().iter().any(|(pid, _)| *pid == server), "swept");
+    assert_eq!(databases.kept(), ["left"]);
+    let at = databases.apply(instance("left"), Place::Host).await.unwrap().public.unwrap();
+    connect(at, "ada", "shop").await.unwrap().batch_execute("INSERT INTO orders VALUES (1)").await.unwrap();
+
+    // Dropped without a stop: nothing is left either.
+    drop(databases);
+    while !folder.servers().is_empty() {
+        again.tick().await;
+    }
+}
+
+#[tokio::test]
+async fn many_start_at_once_and_none_is_left() {
+    let folder = Folder::new();
+    let databases = folder.open().await;
+    let began = Instant::now();
+    let all = (0..5).map(|number| databases.apply(instance(&format!("many-{number}")), Place::Host));
+    let all: Result<Vec<Status>, _> = futures::future::join_all(all).await.into_iter().collect();
+    println!("five are ready after {:?}", began.elapsed());
+    for status in all.unwrap() {
+        connect(status.public.unwrap(), "ada", "shop").await.unwrap();
+    }
+    let began = Instant::now();
+    databases.stop().await;
+    println!("five stopped in {:?}", began.elapsed());
+    assert_eq!(folder.servers(), []);
+    assert!(databases.apply(instance("late"), Place::Host).await.is_err(), "stopped is stopped");
 }
