@@ -2,19 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
 #[path = "common/database.rs"]
 mod database;
 
 use std::time::{Duration, Instant};
 
+use common::{namespaces, network, vpc};
 use database::{Folder, config, connect, connect_from, instance, privilege, user, words};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use stackproof_planes::{
-    databases::{Permission, Phase, Secret, Status},
-    network::Place,
+    databases::{Databases, Permission, Phase, Private, Secret, Status},
+    network::{Attachment, Driver, Fabric, MemberSpec, Place},
 };
 use tokio::sync::watch;
 
@@ -372,23 +374,24 @@ async fn what_an_unclean_end_left_is_ended_and_the_data_is_there() {
         }
         command.status().unwrap()
     };
-    let sockets = folder.path("databases").join("instances/left");
-    let options = format!("-c unix_socket_directories= -c listen_addresses= -c port=5432 -c external_pid_file={}/x", sockets.display());
-    assert!(pg_ctl(&["start", "-W", "-l", "/dev/null", "-o", &options]).success());
-    let pid_file = data.join("postmaster.pid");
+    let options = "-c unix_socket_directories= -c listen_addresses=";
+    assert!(pg_ctl(&["start", "-W", "-l", "/dev/null", "-o", options]).success());
     let mut again = tokio::time::interval(Duration::from_millis(10));
-    while !pid_file.exists() {
+    while std::fs::read_to_string(data.join("postmaster.pid")).is_ok_and(|told| told.lines().count() < 3) {
         again.tick().await;
     }
-    let server = folder.server("left", "a");
-    assert!(folder.servers().iter().any(|(pid, _)| *pid == server));
+    assert_ne!(folder.servers(), []);
     let databases = folder.open().await;
-    assert!(!folder.servers().iter().any(|(pid, _)| *pid == server), "swept");
+    assert_eq!(folder.servers(), [], "swept");
     assert_eq!(databases.kept(), ["left"]);
     let at = databases.apply(instance("left"), Place::Host).await.unwrap().public.unwrap();
     connect(at, "ada", "shop").await.unwrap().batch_execute("INSERT INTO orders VALUES (1)").await.unwrap();
 
-    // Dropped without a stop: nothing is left either.
+    // Dropped without a stop and taken at once: who ended the old servers left the new ones alone.
+    drop(databases);
+    let databases = folder.open().await;
+    let at = databases.apply(instance("left"), Place::Host).await.unwrap().public.unwrap();
+    connect(at, "ada", "shop").await.unwrap().batch_execute("INSERT INTO orders VALUES (2)").await.unwrap();
     drop(databases);
     while !folder.servers().is_empty() {
         again.tick().await;
@@ -411,4 +414,103 @@ async fn many_start_at_once_and_none_is_left() {
     println!("five stopped in {:?}", began.elapsed());
     assert_eq!(folder.servers(), []);
     assert!(databases.apply(instance("late"), Place::Host).await.is_err(), "stopped is stopped");
+}
+
+#[tokio::test]
+async fn the_first_instance_of_a_machine_makes_the_template() {
+    let folder = Folder::new();
+    let templates = folder.path("templates");
+    let began = Instant::now();
+    let databases = Databases::open(&folder.path("databases"), &templates).await.unwrap();
+    databases.apply(instance("cold"), Place::Host).await.unwrap();
+    println!("cold: ready after {:?}", began.elapsed());
+    databases.stop().await;
+    let again = databases.watch("cold");
+    assert!(again.is_err(), "stopped is gone");
+}
+
+/// What the next test kills.
+#[tokio::test]
+#[ignore = "runs within the test of an owner that is killed"]
+async fn owner() {
+    let Some(folder) = std::env::var_os("DATABASES_TEST_FOLDER") else { return };
+    let databases = Databases::open(std::path::Path::new(&folder), &database::templates()).await.unwrap();
+    let mut wanted = instance("orphan");
+    wanted.standby = true;
+    databases.apply(wanted, Place::Host).await.unwrap();
+    println!("\nOWNER READY");
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn an_owner_that_is_killed_takes_its_servers_along() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let folder = Folder::new();
+    let mut owner = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "owner", "--ignored", "--nocapture"])
+        .env("DATABASES_TEST_FOLDER", folder.path("databases"))
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+    while lines.next_line().await.unwrap().expect("it gets ready") != "OWNER READY" {}
+    assert_ne!(folder.servers(), []);
+    owner.kill().await.unwrap();
+    let began = Instant::now();
+    let mut again = tokio::time::interval(Duration::from_millis(5));
+    let gone = async {
+        while !folder.servers().is_empty() {
+            again.tick().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("its servers end");
+    println!("gone {:?} after their owner", began.elapsed());
+    let databases = folder.open().await;
+    databases.apply(instance("orphan"), Place::Host).await.unwrap();
+    databases.stop().await;
+}
+
+#[tokio::test]
+async fn a_private_address_is_kept_and_tells_who_asks() {
+    namespaces!();
+    let member = |id: &str, address: &str| MemberSpec {
+        id: id.to_owned(),
+        attachments: vec![Attachment { network: "left".to_owned(), addresses: vec![address.parse().unwrap()] }],
+        doors: false,
+    };
+    let fabric = Fabric::new(Driver::Namespaces);
+    fabric.set_vpc(vpc("one", false)).await.unwrap();
+    fabric.set_network(network("left", "one", &[("10.0.0.0/24", "10.0.0.1")])).await.unwrap();
+    for (id, address) in [("db", "10.0.0.2"), ("friend", "10.0.0.3"), ("stranger", "10.0.0.4")] {
+        fabric.set_member(member(id, address)).await.unwrap();
+    }
+    let [db, friend, stranger] = ["db", "friend", "stranger"].map(|id| fabric.member(id));
+    let (db, friend, stranger) =
+        (db.await.unwrap().place.clone(), friend.await.unwrap().place.clone(), stranger.await.unwrap().place.clone());
+
+    let folder = Folder::new();
+    let databases = folder.open().await;
+    let mut wanted = instance("inside");
+    wanted.standby = true;
+    wanted.acl = ["10.0.0.3/32", "127.0.0.1/32"].map(|range| range.parse().unwrap()).into();
+    wanted.private = Some(Private { addresses: vec!["10.0.0.2".parse().unwrap()], port: 5432 });
+    let status = databases.apply(wanted.clone(), db.clone()).await.unwrap();
+    let at = "10.0.0.2:5432".parse().unwrap();
+    let ada = connect_from(&friend, at, &mut config("ada", "shop"), "10.0.0.2", true).await.unwrap();
+    let seen = ada.query_one("SELECT host(inet_client_addr())", &[]).await.unwrap();
+    assert_eq!(seen.get::<_, &str>(0), "10.0.0.3");
+    let refused = connect_from(&stranger, at, &mut config("ada", "shop"), "10.0.0.2", true).await.err().unwrap();
+    assert!(refused.contains("rejects"), "{refused}");
+    connect(status.public.unwrap(), "ada", "shop").await.unwrap();
+
+    let mut watched = databases.watch("inside").unwrap();
+    end(folder.server("inside", "a"));
+    until(&mut watched, |status| status.failovers == 1 && status.phase == Phase::Ready).await;
+    connect_from(&friend, at, &mut config("ada", "shop"), "10.0.0.2", true).await.unwrap();
+    connect(status.public.unwrap(), "ada", "shop").await.unwrap();
+
+    let status = databases.apply(wanted, Place::Host).await;
+    assert!(status.is_err(), "the address is not this machine's");
+    databases.stop().await;
 }

@@ -44,7 +44,8 @@ pub(super) struct Keeper {
     pub(super) wanted: Option<Wanted>,
     pub(super) server: Option<Server>,
     pub(super) standby: Option<Standby>,
-    forward: Option<(SocketAddr, SocketAddr, Forward)>,
+    /// The public endpoint, and where it leads to.
+    forward: Option<(SocketAddr, Forward)>,
     /// What this one follows, as it was seen last.
     pub(super) leader: Option<watch::Receiver<Status>>,
     attempts: usize,
@@ -113,7 +114,9 @@ impl Keeper {
     }
 
     async fn stop(&mut self) {
-        self.forward = None;
+        if let Some((_, forward)) = self.forward.take() {
+            forward.end().await;
+        }
         self.leader = None;
         if let Some(server) = self.server.take() {
             server.stop().await;
@@ -165,6 +168,10 @@ impl Keeper {
         self.wanted = Some(wanted.clone());
         if !there.join("PG_VERSION").exists() {
             self.fill(&wanted, &template, &there).await?;
+        }
+        // Before the settings change: while it follows, it needs those of the one it followed.
+        if let Some(server) = self.server.as_ref().filter(|_| wanted.instance.replica_of.is_none()) {
+            standby::promote(server).await?;
         }
         self.serve(&wanted, moved, changed).await?;
         if wanted.instance.replica_of.is_none() {
@@ -264,8 +271,9 @@ impl Keeper {
             waits_for,
         };
         let mut all = config::settings(instance, &wanted.good, &part);
-        if let Some(leader) = &leader {
-            standby::at_least(&mut all, leader).await?;
+        match &leader {
+            Some(leader) => standby::at_least(&mut all, leader).await?,
+            None => standby::carry(&mut all, &standby::current(&self.home)),
         }
         Ok(all)
     }
@@ -297,24 +305,30 @@ impl Keeper {
     async fn open_door(&mut self) -> Result<()> {
         let Some(wanted) = &self.wanted else { return Ok(()) };
         let (Some(public), Some(door)) = (wanted.instance.public, wanted.door) else {
-            self.forward = None;
+            if let Some((_, forward)) = self.forward.take() {
+                forward.end().await;
+            }
             self.say(|status| status.public = None);
             return Ok(());
         };
         let fits = |at: SocketAddr| at == public || (public.port() == 0 && at.ip() == public.ip());
-        if let Some((_, to, forward)) = &self.forward
+        if let Some((to, forward)) = &self.forward
             && *to == door
             && fits(forward.listens())
         {
             return Ok(());
         }
         // The port it had is kept where any will do.
-        let had = self.forward.take().map(|(_, _, forward)| forward.listens()).filter(|had| fits(*had));
-        let forward = Forward::start(&Place::Host, had.unwrap_or(public), wanted.place.clone(), door)
+        let mut at = public;
+        if let Some((_, forward)) = self.forward.take() {
+            at = Some(forward.listens()).filter(|had| fits(*had)).unwrap_or(public);
+            forward.end().await;
+        }
+        let forward = Forward::start(&Place::Host, at, wanted.place.clone(), door)
             .await
             .map_err(Error::machine(format!("listening on {public}")))?;
         self.say(|status| status.public = Some(forward.listens()));
-        self.forward = Some((public, door, forward));
+        self.forward = Some((door, forward));
         Ok(())
     }
 

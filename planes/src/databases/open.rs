@@ -32,6 +32,8 @@ use crate::network::Place;
 
 /// The longest folder for sockets: a socket's path has at most 107 bytes.
 const SHORT: usize = 60;
+/// How long whoever had the folder before is given to leave it.
+const HELD: Duration = Duration::from_secs(5);
 /// How long an instance waits for the one it follows.
 const LEADER: Duration = Duration::from_secs(60);
 
@@ -115,9 +117,7 @@ impl Databases {
         account.can_reach(&folder.join("instances"))?;
         account.can_reach(&templates)?;
         let lock = File::create(folder.join("lock")).map_err(Error::machine("locking the databases' folder"))?;
-        if let Err(error) = lock.try_lock() {
-            return Err(Error::Wrong(format!("{} is used by another: {error}", folder.display())));
-        }
+        hold(&lock, &folder).await?;
         let ended = sweep::sweep(&folder).await?;
         if ended > 0 {
             tracing::info!(ended, folder = %folder.display(), "ended database servers that were left running");
@@ -125,7 +125,7 @@ impl Databases {
         let run = run_folder(&account)?;
         std::os::unix::fs::symlink(run.path(), folder.join("sockets"))
             .map_err(Error::machine("noting where the sockets are"))?;
-        let watcher = sweep::watcher(&folder, run.path())?;
+        let watcher = sweep::watcher(&folder, run.path(), &lock)?;
         let engines = engine::find(account).await;
         let shared = Shared {
             folder,
@@ -293,6 +293,18 @@ impl Kept {
         }
         drop(self.task);
     }
+}
+
+/// Takes the lock. Whoever had it may be ending its servers still.
+async fn hold(lock: &File, folder: &Path) -> Result<()> {
+    let mut again = tokio::time::interval(Duration::from_millis(10));
+    let taken = async {
+        while lock.try_lock().is_err() {
+            again.tick().await;
+        }
+    };
+    let held = tokio::time::timeout(HELD, taken).await;
+    held.map_err(|_| Error::Wrong(format!("{} is used by another process", folder.display())))
 }
 
 /// A folder for sockets with a short path.

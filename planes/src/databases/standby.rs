@@ -78,6 +78,20 @@ pub(super) async fn at_least(settings: &mut Settings, leader: &Path) -> Result<(
     Ok(())
 }
 
+/// Keeps what a server that followed until it was stopped needs for its last steps as a follower.
+pub(super) fn carry(settings: &mut Settings, data: &Path) {
+    if !data.join("standby.signal").exists() {
+        return;
+    }
+    let had = std::fs::read_to_string(data.join("postgresql.conf")).unwrap_or_default();
+    for (name, value) in had.lines().filter_map(|line| line.split_once(" = ")) {
+        let number = |text: &str| text.trim_matches('\'').parse::<u64>().unwrap_or_default();
+        if AT_LEAST.contains(&name) && number(value) > settings.get(name).map_or(0, |here| number(here)) {
+            settings.insert(name.to_owned(), number(value).to_string());
+        }
+    }
+}
+
 impl Keeper {
     /// Makes a standby where one is wanted and missing, and ends it where not.
     pub(super) async fn settle_standby(&mut self) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Ends servers nobody holds any more.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -28,18 +28,20 @@ const WATCHER: &str = r#"
 trap '' INT TERM HUP
 read -r _
 for file in "$1"/instances/*/[ab]/postmaster.pid; do
-    [ -f "$file" ] || continue
+    [ -s "$file" ] || continue
     read -r pid < "$file"
     [ "/proc/$pid/cwd" -ef "${file%/*}" ] && kill -QUIT "$pid"
 done
 rm -rf "$2"
 "#;
 
-/// A process that outlives us by a moment. It does its work when the child's input is closed.
-pub(super) fn watcher(folder: &Path, sockets: &Path) -> Result<Child> {
+/// A process that outlives us by a moment. It does its work when the child's input is closed, and keeps the lock until
+/// then, so that it does not meet the servers of whoever takes the folder next.
+pub(super) fn watcher(folder: &Path, sockets: &Path, lock: &File) -> Result<Child> {
+    let lock = lock.try_clone().map_err(Error::machine("sharing the lock of the databases' folder"))?;
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", WATCHER, "databases"]).arg(folder).arg(sockets);
-    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).current_dir("/");
+    shell.stdin(Stdio::piped()).stdout(lock).stderr(Stdio::null()).process_group(0).current_dir("/");
     shell.spawn().map_err(Error::machine("starting who ends the servers when we are gone"))
 }
 
