@@ -374,10 +374,12 @@ async fn what_an_unclean_end_left_is_ended_and_the_data_is_there() {
         }
         command.status().unwrap()
     };
-    let options = "-c unix_socket_directories= -c listen_addresses=";
-    assert!(pg_ctl(&["start", "-W", "-l", "/dev/null", "-o", options]).success());
+    let options = format!("-c unix_socket_directories={} -c listen_addresses=", data.display());
+    assert!(pg_ctl(&["start", "-W", "-l", "/dev/null", "-o", &options]).success());
     let mut again = tokio::time::interval(Duration::from_millis(10));
-    while std::fs::read_to_string(data.join("postmaster.pid")).is_ok_and(|told| told.lines().count() < 3) {
+    let began = Instant::now();
+    while !std::fs::read_to_string(data.join("postmaster.pid")).is_ok_and(|told| told.lines().count() >= 3) {
+        assert!(began.elapsed() < PATIENCE, "the server does not start");
         again.tick().await;
     }
     assert_ne!(folder.servers(), []);
@@ -425,8 +427,6 @@ async fn the_first_instance_of_a_machine_makes_the_template() {
     databases.apply(instance("cold"), Place::Host).await.unwrap();
     println!("cold: ready after {:?}", began.elapsed());
     databases.stop().await;
-    let again = databases.watch("cold");
-    assert!(again.is_err(), "stopped is gone");
 }
 
 /// What the next test kills.
@@ -512,5 +512,39 @@ async fn a_private_address_is_kept_and_tells_who_asks() {
 
     let status = databases.apply(wanted, Place::Host).await;
     assert!(status.is_err(), "the address is not this machine's");
+    databases.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_lives_where_it_is_put() {
+    use stackproof_planes::network::Namespace;
+    let space = match Namespace::create("databases").await {
+        Ok(space) => Place::Within(space),
+        Err(error) => return println!("SKIPPED: {}: {error}", module_path!()),
+    };
+    let folder = Folder::new();
+    let databases = folder.open().await;
+    let mut wanted = instance("put");
+    wanted.standby = true;
+    wanted.acl = vec!["127.0.0.1/32".parse().unwrap()];
+    wanted.private = Some(Private { addresses: vec!["127.0.0.9".parse().unwrap()], port: 6543 });
+    let public = databases.apply(wanted.clone(), space.clone()).await.unwrap().public.unwrap();
+    let at = "127.0.0.9:6543".parse().unwrap();
+    assert!(Place::Host.connect(at).await.is_err(), "not of this machine");
+    let within = async || connect_from(&space, at, &mut config("ada", "shop"), "localhost", true).await;
+    within().await.unwrap().batch_execute("CREATE TABLE orders (id int)").await.unwrap();
+    connect(public, "ada", "shop").await.unwrap();
+
+    let mut watched = databases.watch("put").unwrap();
+    end(folder.server("put", "a"));
+    until(&mut watched, |status| status.failovers == 1 && status.phase == Phase::Ready).await;
+    within().await.unwrap().batch_execute("INSERT INTO orders VALUES (1)").await.unwrap();
+    connect(public, "ada", "shop").await.unwrap();
+
+    // Elsewhere from now on, with the same data.
+    let status = databases.apply(wanted, Place::Host).await.unwrap();
+    assert_eq!(status.public, Some(public));
+    let ada = connect(at, "ada", "shop").await.unwrap();
+    assert_eq!(ada.query_one("SELECT count(*) FROM orders", &[]).await.unwrap().get::<_, i64>(0), 1);
     databases.stop().await;
 }
