@@ -127,9 +127,11 @@ async fn users_may_do_what_they_were_given() {
     assert!(status.problems.is_empty(), "{:?}", status.problems);
     let at = status.public.unwrap();
     let ada = connect(at, "ada", "shop").await.unwrap();
-    ada.batch_execute("CREATE TABLE orders (id serial PRIMARY KEY, what text); INSERT INTO orders (what) VALUES ('tea')")
-        .await
-        .unwrap();
+    ada.batch_execute(
+        "CREATE TABLE orders (id serial PRIMARY KEY, what text); INSERT INTO orders (what) VALUES ('tea')",
+    )
+    .await
+    .unwrap();
 
     assert!(connect(at, "nobody", "shop").await.err().unwrap().contains("permission denied"));
     let [reader, writer, maker] = ["reader", "writer", "maker"];
@@ -326,7 +328,10 @@ async fn a_replica_follows_and_can_go_on_by_itself() {
         let asked = async {
             loop {
                 again.tick().await;
-                if copy.query_one("SELECT count(*) FROM orders", &[]).await.is_ok_and(|row| row.get::<_, i64>(0) == wanted)
+                if copy
+                    .query_one("SELECT count(*) FROM orders", &[])
+                    .await
+                    .is_ok_and(|row| row.get::<_, i64>(0) == wanted)
                 {
                     return;
                 }

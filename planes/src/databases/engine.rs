@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::unistd::{Gid, Uid, User, geteuid, getegid};
+use nix::unistd::{Gid, Uid, User, getegid, geteuid};
 use tokio::process::Command;
 
 use super::{Error, Result};

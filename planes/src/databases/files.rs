@@ -24,12 +24,8 @@ pub(super) fn write(path: &Path, content: &str, account: &Account) -> Result<boo
     let new = path.with_extension("new");
     let step = || format!("writing {}", path.display());
     remove(&new)?;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)
-        .map_err(Error::machine(step()))?;
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(Error::machine(step()))?;
     io::Write::write_all(&mut file, content.as_bytes()).map_err(Error::machine(step()))?;
     account.own(&new)?;
     fs::rename(&new, path).map_err(Error::machine(step()))?;

@@ -6,10 +6,12 @@
 //! however that ends, but not the machine's.
 
 mod config;
+mod door;
 mod dump;
 mod engine;
 mod files;
 mod keeper;
+mod make;
 mod open;
 mod roles;
 mod server;
@@ -21,9 +23,7 @@ mod sweep;
 mod template;
 
 pub use open::Databases;
-pub use spec::{
-    Database, DatabaseInfo, Instance, Permission, Phase, Private, Privilege, Secret, Status, User,
-};
+pub use spec::{Database, DatabaseInfo, Instance, Permission, Phase, Private, Privilege, Secret, Status, User};
 
 /// Why something about databases could not be done.
 #[derive(Debug, thiserror::Error)]

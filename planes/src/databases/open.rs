@@ -41,8 +41,14 @@ const LEADER: Duration = Duration::from_secs(60);
 pub struct Databases {
     shared: Arc<Shared>,
     keepers: Mutex<BTreeMap<String, Kept>>,
-    watcher: Mutex<Option<Child>>,
+    /// Gone after a stop.
+    open: Mutex<Option<Open>>,
     _run: TempDir,
+}
+
+/// What keeps the folder ours.
+struct Open {
+    watcher: Child,
     _lock: File,
 }
 
@@ -127,20 +133,13 @@ impl Databases {
             .map_err(Error::machine("noting where the sockets are"))?;
         let watcher = sweep::watcher(&folder, run.path(), &lock)?;
         let engines = engine::find(account).await;
-        let shared = Shared {
-            folder,
-            templates,
-            run: run.path().to_owned(),
-            account,
-            engines,
-            statuses: Mutex::default(),
-        };
+        let shared =
+            Shared { folder, templates, run: run.path().to_owned(), account, engines, statuses: Mutex::default() };
         Ok(Self {
             shared: Arc::new(shared),
             keepers: Mutex::default(),
-            watcher: Mutex::new(Some(watcher)),
+            open: Mutex::new(Some(Open { watcher, _lock: lock })),
             _run: run,
-            _lock: lock,
         })
     }
 
@@ -160,7 +159,7 @@ impl Databases {
     }
 
     fn keeper(&self, id: &str) -> Result<mpsc::Sender<Order>> {
-        if self.watcher.lock().is_none() {
+        if self.open.lock().is_none() {
             return Err(Error::Stopped);
         }
         let mut keepers = self.keepers.lock();
@@ -269,15 +268,15 @@ impl Databases {
         server::log(&log, most).map_err(Error::machine("reading a server's log"))
     }
 
-    /// Ends all servers, in order. What they hold stays in the folder.
+    /// Ends all servers, in order. What they hold stays in the folder, which others can take then.
     pub async fn stop(&self) {
         // None starts from now on.
-        let watcher = self.watcher.lock().take();
+        let open = self.open.lock().take();
         let kept = std::mem::take(&mut *self.keepers.lock());
         futures::future::join_all(kept.into_values().map(Kept::stop)).await;
-        if let Some(mut watcher) = watcher {
-            drop(watcher.stdin.take());
-            if let Err(error) = watcher.wait().await {
+        if let Some(mut open) = open {
+            drop(open.watcher.stdin.take());
+            if let Err(error) = open.watcher.wait().await {
                 tracing::warn!(%error, "who ends the servers when we are gone could not be waited for");
             }
         }

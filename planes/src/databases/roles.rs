@@ -163,8 +163,7 @@ impl Work<'_> {
         let schemas = "SELECT nspname FROM pg_namespace \
                        WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'";
         let schemas = inside.column(&step, schemas).await?;
-        let there: BTreeSet<String> =
-            inside.column(&step, "SELECT rolname FROM pg_roles").await?.into_iter().collect();
+        let there: BTreeSet<String> = inside.column(&step, "SELECT rolname FROM pg_roles").await?.into_iter().collect();
         let makers: Vec<String> = reach.intersection(&there).map(|maker| name(maker)).collect();
         inside.run(&step, &statements(database, user, *permission, &schemas, &makers)).await
     }
@@ -193,12 +192,17 @@ impl Work<'_> {
     /// What the user owned goes to its database's owner, or to nobody.
     async fn remove_user(&self, user: &str) -> Result<()> {
         let (role, step) = (name(user), format!("removing user {user:?}"));
-        if self.session.column(&step, &format!("SELECT 1 FROM pg_roles WHERE rolname = {}", text(user))).await?.is_empty()
+        if self
+            .session
+            .column(&step, &format!("SELECT 1 FROM pg_roles WHERE rolname = {}", text(user)))
+            .await?
+            .is_empty()
         {
             return Ok(());
         }
         self.session.run(&step, &format!("ALTER ROLE {role} NOLOGIN")).await?;
-        let ended = format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = {}", text(user));
+        let ended =
+            format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = {}", text(user));
         self.session.run(&step, &ended).await?;
         let query = format!(
             "SELECT datname, CASE WHEN pg_get_userbyid(datdba) = {0} THEN {1} ELSE pg_get_userbyid(datdba) END \
@@ -219,7 +223,10 @@ impl Work<'_> {
 fn still(wanted: &Instance, had: &Privilege) -> bool {
     wanted.users.iter().any(|user| user.name == had.user)
         && wanted.databases.iter().any(|database| database.name == had.database)
-        && !wanted.privileges.iter().any(|privilege| (&privilege.database, &privilege.user) == (&had.database, &had.user))
+        && !wanted
+            .privileges
+            .iter()
+            .any(|privilege| (&privilege.database, &privilege.user) == (&had.database, &had.user))
 }
 
 /// Takes everything back, then grants. `makers` are quoted already.

@@ -75,15 +75,8 @@ impl Server {
         // Its own group: what interrupts us in a terminal is not for it.
         postgres.arg("-D").arg(&data).stdout(output).stderr(errors).process_group(0);
         let child = place.spawn(postgres).await.map_err(Error::machine("starting postgres"))?;
-        let mut server = Self {
-            child,
-            data,
-            sockets: sockets.to_owned(),
-            number,
-            log,
-            settings,
-            began: Instant::now(),
-        };
+        let mut server =
+            Self { child, data, sockets: sockets.to_owned(), number, log, settings, began: Instant::now() };
         match server.answers().await {
             Ok(()) => Ok(server),
             Err(exit) => {
@@ -150,10 +143,8 @@ impl Server {
         if changed.is_empty() {
             return Ok(false);
         }
-        let query = format!(
-            "SELECT name FROM pg_settings WHERE context = 'postmaster' AND name IN ({})",
-            changed.join(",")
-        );
+        let query =
+            format!("SELECT name FROM pg_settings WHERE context = 'postmaster' AND name IN ({})", changed.join(","));
         Ok(!self.session("postgres").await?.column("reading the settings", &query).await?.is_empty())
     }
 

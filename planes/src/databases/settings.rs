@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, path::Path};
 use super::{Error, Result, config, config::Settings, engine::Engine, template::finished};
 
 /// Sorts settings into good ones and bad ones, these with the server's reason. `data` is any data folder.
-pub(super) async fn sort(engine: &Engine, data: &Path, wanted: &Settings) -> Result<(Settings, BTreeMap<String, String>)> {
+pub(super) async fn sort(
+    engine: &Engine,
+    data: &Path,
+    wanted: &Settings,
+) -> Result<(Settings, BTreeMap<String, String>)> {
     let (mut good, mut bad) = (Settings::new(), BTreeMap::new());
     for (name, value) in wanted {
         match obvious(name, value) {

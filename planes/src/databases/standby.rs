@@ -23,8 +23,13 @@ const CATCH_UP: Duration = Duration::from_secs(30);
 /// How long one that cannot follow any more is given before it is made anew.
 const LOST: Duration = Duration::from_secs(8);
 /// What a follower must have no less of than whom it follows.
-const AT_LEAST: &[&str] =
-    &["max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions", "max_locks_per_transaction"];
+const AT_LEAST: &[&str] = &[
+    "max_connections",
+    "max_worker_processes",
+    "max_wal_senders",
+    "max_prepared_transactions",
+    "max_locks_per_transaction",
+];
 
 /// A second server.
 pub(super) struct Standby {

@@ -1,6 +1,10 @@
 //! A fresh data folder, made once for each version and copied from then on.
 
-use std::{fs::File, path::{Path, PathBuf}, process::Output};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::Output,
+};
 
 use super::{Error, Result, engine::Engine, files, sql::PLANE};
 
@@ -14,11 +18,8 @@ const GENERATION: u32 = 1;
 /// The template of a version, made now where it is missing. Any number of processes can ask at once.
 pub(super) async fn ready(templates: &Path, engine: &Engine) -> Result<PathBuf> {
     let key = format!("postgres-{}-{GENERATION}-{}", engine.version, engine.account.uid);
-    let (made, new, lock) = (
-        templates.join(&key),
-        templates.join(format!("{key}.new")),
-        templates.join(format!("{key}.lock")),
-    );
+    let (made, new, lock) =
+        (templates.join(&key), templates.join(format!("{key}.new")), templates.join(format!("{key}.lock")));
     if made.is_dir() {
         return Ok(made);
     }
