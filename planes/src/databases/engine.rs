@@ -1,177 +1,170 @@
-//! The PostgreSQL of this machine: where its programs are, and who runs them.
+//! Which PostgreSQL this machine has, and who runs it.
 
 use std::{
-    env, fs, io,
-    os::unix::process::CommandExt,
+    collections::BTreeMap,
+    ffi::OsStr,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
-use fs4::FileExt;
-use nix::unistd::{Gid, Uid, User, chown, geteuid};
+use nix::unistd::{Gid, Uid, User, getegid, geteuid};
+use tokio::process::Command;
 
-use super::{Error, Result, clear};
+use super::{Error, Result};
 
-/// The environment variable that names the folder of PostgreSQL's programs.
-const FOLDER: &str = "STACKPROOF_POSTGRES_BIN";
-/// Where distributions put one folder for each version.
-const VERSIONS: &str = "/usr/lib/postgresql";
-/// The superuser of every cluster; nobody but the plane logs in as it.
-pub(super) const SUPERUSER: &str = "_rdb_superadmin";
+/// Where to look first: folders with the programs, as in `PATH`.
+const VARIABLE: &str = "STACKPROOF_POSTGRES_BIN";
+/// Where Debian and its like keep all versions.
+const PACKAGED: &str = "/usr/lib/postgresql";
 
-/// The PostgreSQL of this machine.
+/// The programs of one version.
 #[derive(Clone, Debug)]
-pub struct Engine {
-    programs: PathBuf,
-    version: String,
-    template: PathBuf,
-    /// Who runs it: PostgreSQL refuses to run as root.
-    runs_as: Option<(Uid, Gid)>,
+pub(super) struct Engine {
+    pub(super) major: u32,
+    /// All of it: `15.14`.
+    pub(super) version: String,
+    bin: PathBuf,
+    pub(super) account: Account,
+}
+
+/// Whom the servers run as: they refuse to be root.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Account {
+    pub(super) uid: Uid,
+    pub(super) gid: Gid,
+    /// Whether that is somebody else than we.
+    pub(super) other: bool,
+}
+
+impl Account {
+    /// Us, or somebody without rights where we are root.
+    pub(super) fn detect() -> Result<Self> {
+        if !geteuid().is_root() {
+            return Ok(Self { uid: geteuid(), gid: getegid(), other: false });
+        }
+        for name in ["postgres", "nobody"] {
+            let found = User::from_name(name)
+                .map_err(|error| Error::machine(format!("looking for the user {name}"))(error.into()))?;
+            if let Some(user) = found.filter(|user| !user.uid.is_root()) {
+                return Ok(Self { uid: user.uid, gid: user.gid, other: true });
+            }
+        }
+        Err(Error::Wrong("PostgreSQL does not run as root, and there is neither a user postgres nor nobody".to_owned()))
+    }
+
+    /// Gives it a file or folder.
+    pub(super) fn own(&self, path: &Path) -> Result<()> {
+        if self.other {
+            std::os::unix::fs::lchown(path, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
+                .map_err(Error::machine(format!("giving {} to the servers' user", path.display())))?;
+        }
+        Ok(())
+    }
+
+    /// Lets a program run as it.
+    pub(super) fn run_as(&self, command: &mut Command) {
+        if self.other {
+            command.uid(self.uid.as_raw()).gid(self.gid.as_raw());
+        }
+    }
+
+    /// Says which folder on the way it cannot pass.
+    pub(super) fn can_reach(&self, path: &Path) -> Result<()> {
+        use std::os::unix::fs::MetadataExt;
+        if !self.other {
+            return Ok(());
+        }
+        for folder in path.ancestors() {
+            let there =
+                std::fs::metadata(folder).map_err(Error::machine(format!("looking at {}", folder.display())))?;
+            let bit = match () {
+                () if there.uid() == self.uid.as_raw() => 0o100,
+                () if there.gid() == self.gid.as_raw() => 0o010,
+                () => 0o001,
+            };
+            if there.mode() & bit == 0 {
+                return Err(Error::Wrong(format!(
+                    "PostgreSQL does not run as root, and the user it runs as cannot pass {}: let others enter it \
+                     (chmod o+x), or keep the state elsewhere",
+                    folder.display()
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Engine {
-    /// Finds it. Clusters are copied from a template that is made once below `cache`.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn find(cache: &Path) -> Result<Self> {
-        let programs = programs()?;
-        let version = Command::new(programs.join("postgres")).arg("--version").output();
-        let version = version.map_err(Error::machine("asking PostgreSQL for its version"))?;
-        let version = String::from_utf8_lossy(&version.stdout).trim().replace("postgres (PostgreSQL) ", "");
-        let runs_as = if geteuid().is_root() { Some(unprivileged()?) } else { None };
-        let major = version.split('.').next().unwrap_or_default();
-        let template = cache.join(format!("cluster-{major}"));
-        Ok(Self { programs, version, template, runs_as })
-    }
-
-    /// Which version it is, such as `15.13`.
-    pub fn version(&self) -> &str {
-        &self.version
-    }
-
-    /// Makes a folder that the server may use.
-    pub(super) fn own(&self, folder: &Path) -> Result<()> {
-        let step = || Error::machine(format!("making {}", folder.display()));
-        fs::create_dir_all(folder).map_err(step())?;
-        self.give(folder)
-    }
-
-    /// Lets the server have a file or folder.
-    pub(super) fn give(&self, path: &Path) -> Result<()> {
-        let Some((user, group)) = self.runs_as else { return Ok(()) };
-        let given = chown(path, Some(user), Some(group));
-        given.map_err(|error| Error::machine(format!("giving {} to PostgreSQL", path.display()))(error.into()))
-    }
-
-    /// A program of PostgreSQL's, run as who may.
-    pub(super) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(program));
-        command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/bin:/bin").stdin(Stdio::null()).current_dir("/");
-        if let Some((user, group)) = self.runs_as {
-            command.uid(user.as_raw()).gid(group.as_raw());
-        }
+    /// A program of it, run as its account and told nothing by our environment.
+    pub(super) fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.bin.join(name));
+        command.env_clear().env("LC_ALL", "C").env("TZ", "UTC").env("PATH", &self.bin).current_dir("/");
+        command.stdin(std::process::Stdio::null());
+        command.kill_on_drop(true);
+        self.account.run_as(&mut command);
         command
-    }
-
-    /// Runs a program to its end.
-    pub(super) async fn run(&self, tool: &'static str, arguments: impl FnOnce(&mut Command)) -> Result<()> {
-        let mut command = self.command(tool);
-        arguments(&mut command);
-        let output = tokio::process::Command::from(command).kill_on_drop(true).output().await;
-        let output = output.map_err(Error::machine(format!("starting {tool}")))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(Error::Tool { tool, said: said.trim().lines().last().unwrap_or("it said nothing").to_owned() })
-    }
-
-    /// Puts a new, empty cluster into a folder that does not exist yet.
-    pub(super) async fn cluster(&self, data: &Path) -> Result<()> {
-        let template = self.template().await?;
-        self.copy(&template, data).await
-    }
-
-    /// Copies a cluster that no server runs on.
-    pub(super) async fn copy(&self, from: &Path, data: &Path) -> Result<()> {
-        let copied = tokio::process::Command::new("cp")
-            .args(["--archive", "--reflink=auto"])
-            .args([from, data])
-            .kill_on_drop(true)
-            .output()
-            .await
-            .map_err(Error::machine("starting cp"))?;
-        if copied.status.success() {
-            return Ok(());
-        }
-        Err(Error::Tool { tool: "cp", said: String::from_utf8_lossy(&copied.stderr).trim().to_owned() })
-    }
-
-    /// The template, made by whoever comes first.
-    async fn template(&self) -> Result<PathBuf> {
-        if self.template.exists() {
-            return Ok(self.template.clone());
-        }
-        let parent = self.template.parent().unwrap_or(Path::new("/")).to_owned();
-        self.own(&parent)?;
-        let lock = self.template.with_extension("lock");
-        let held = tokio::task::spawn_blocking(move || {
-            let file = fs::File::create(lock)?;
-            FileExt::lock(&file)?;
-            Ok::<_, io::Error>(file)
-        });
-        let held = held.await.map_err(|error| io::Error::other(error.to_string()));
-        let _held = held.and_then(|held| held).map_err(Error::machine("waiting for who makes the template"))?;
-        if self.template.exists() {
-            return Ok(self.template.clone());
-        }
-        let making = self.template.with_extension("making");
-        clear(&making)?;
-        self.run("initdb", |command| {
-            command.arg("--pgdata").arg(&making);
-            command.args(["--username", SUPERUSER, "--auth", "reject", "--encoding", "UTF8", "--locale", "C.UTF-8"]);
-            command.args(["--no-sync", "--no-instructions", "--wal-segsize", "1"]);
-        })
-        .await?;
-        fs::rename(&making, &self.template).map_err(Error::machine("keeping the template"))?;
-        Ok(self.template.clone())
     }
 }
 
-fn programs() -> Result<PathBuf> {
-    let has = |folder: &PathBuf| folder.join("postgres").is_file() && folder.join("initdb").is_file();
-    if let Some(folder) = env::var_os(FOLDER).map(PathBuf::from) {
-        return if has(&folder) {
-            Ok(folder)
-        } else {
-            Err(Error::NoEngine(format!("{FOLDER} names {}, which has no postgres and initdb", folder.display())))
-        };
+/// All versions of this machine, by their first number.
+pub(super) async fn find(account: Account) -> BTreeMap<u32, Engine> {
+    let listed = |name: &str| std::env::var_os(name).unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&listed(VARIABLE)).collect();
+    if let Ok(versions) = std::fs::read_dir(PACKAGED) {
+        folders.extend(versions.flatten().map(|version| version.path().join("bin")));
     }
-    let on_path = env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
-    let mut versions: Vec<(u32, PathBuf)> = fs::read_dir(VERSIONS)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin")))
-        })
-        .collect();
-    versions.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
-    versions.into_iter().map(|(_, folder)| folder).chain(on_path).find(has).ok_or_else(|| {
-        Error::NoEngine(format!(
-            "install it (Debian: apt install postgresql), or set {FOLDER} to the folder of postgres and initdb"
+    folders.extend(std::env::split_paths(&listed("PATH")));
+    let mut found = BTreeMap::new();
+    for bin in folders {
+        // What PATH has is most often a wrapper's link to one of those above.
+        if !["postgres", "initdb", "pg_basebackup", "pg_dump", "pg_restore"].iter().all(|name| bin.join(name).is_file())
+        {
+            continue;
+        }
+        let Some((major, version)) = version(bin.join("postgres").as_os_str()).await else { continue };
+        found.entry(major).or_insert(Engine { major, version, bin, account });
+    }
+    found
+}
+
+/// The nearest to what is wanted; the newer of two.
+pub(super) fn nearest(engines: &BTreeMap<u32, Engine>, wanted: u32) -> Result<&Engine> {
+    engines.values().rev().min_by_key(|engine| engine.major.abs_diff(wanted)).ok_or_else(|| {
+        Error::Wrong(format!(
+            "no PostgreSQL on this machine: install it, or name the folder of its programs in {VARIABLE}"
         ))
     })
 }
 
-/// Somebody who is not root: PostgreSQL's own user where there is one.
-fn unprivileged() -> Result<(Uid, Gid)> {
-    for name in ["postgres", "nobody"] {
-        let found = User::from_name(name).map_err(|error| Error::machine("looking up a user")(error.into()))?;
-        if let Some(user) = found {
-            return Ok((user.uid, user.gid));
-        }
+async fn version(program: &OsStr) -> Option<(u32, String)> {
+    let said = Command::new(program).arg("--version").kill_on_drop(true).output().await.ok()?;
+    parse(std::str::from_utf8(&said.stdout).ok()?)
+}
+
+/// `postgres (PostgreSQL) 15.14 (Debian …)`.
+fn parse(said: &str) -> Option<(u32, String)> {
+    let version = said.split_once("(PostgreSQL)")?.1.split_whitespace().next()?;
+    let major = version.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()?;
+    Some((major, version.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        assert_eq!(parse("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"), Some((15, "15.14".to_owned())));
+        assert_eq!(parse("postgres (PostgreSQL) 18beta1\n"), Some((18, "18beta1".to_owned())));
+        assert_eq!(parse("something else"), None);
     }
-    Err(Error::NoEngine("PostgreSQL does not run as root, and there is no user postgres or nobody".to_owned()))
+
+    #[test]
+    fn the_nearest_version_is_taken_and_the_newer_of_two() {
+        let account = Account { uid: geteuid(), gid: getegid(), other: false };
+        let engines: BTreeMap<u32, Engine> = [14, 16]
+            .map(|major| (major, Engine { major, version: major.to_string(), bin: PathBuf::new(), account }))
+            .into();
+        assert_eq!([13, 14, 15, 17].map(|wanted| nearest(&engines, wanted).unwrap().major), [14, 14, 16, 16]);
+        assert!(nearest(&BTreeMap::new(), 15).is_err());
+    }
 }

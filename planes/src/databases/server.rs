@@ -1,220 +1,202 @@
-//! One server process: started in its place, heard, and ended.
+//! One server: its process, from start to end.
 
 use std::{
-    fs,
-    io::{self, BufRead, BufReader},
-    net::IpAddr,
-    os::unix::process::{CommandExt, ExitStatusExt},
-    path::Path,
-    process::{Command, ExitStatus, Stdio},
-    time::Duration,
+    fs::{self, File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::{Duration, Instant},
 };
 
 use nix::{
-    errno::Errno,
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::process::Child;
 
-use super::{Engine, Error, Result};
+use super::{
+    Error, Result,
+    config::{self, Settings},
+    engine::Engine,
+    files,
+    sql::Session,
+};
 use crate::network::Place;
 
-/// What a server says when it takes connections.
-const READY: &str = "database system is ready to accept connections";
-/// How long a server may take until it does: it may have to repeat a log.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How often it is looked whether what an unclean end left is gone.
-const LOOK: Duration = Duration::from_millis(10);
-/// How often at most.
-const LOOKS: u32 = 1000;
-/// How many of its last words are told when it does not start.
-const LAST_WORDS: usize = 3;
+/// How long a server may take to its first connection: it may have much to recover.
+const START: Duration = Duration::from_secs(60);
+/// How long it may take to end in order.
+const END: Duration = Duration::from_secs(4);
+/// From when on the log begins anew.
+const LOG: u64 = 4 << 20;
 
-/// A running server.
+/// A server that runs.
 pub(super) struct Server {
-    pid: u32,
-    ended: watch::Receiver<Option<ExitStatus>>,
+    child: Child,
+    pub(super) data: PathBuf,
+    sockets: PathBuf,
+    number: u16,
+    log: PathBuf,
+    /// What it was started or reloaded with.
+    pub(super) settings: Settings,
+    pub(super) began: Instant,
 }
 
-/// Told each line a server says.
-pub(super) type Hear = Box<dyn Fn(&str) + Send>;
+/// What to start.
+pub(super) struct Start<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) place: &'a Place,
+    pub(super) data: PathBuf,
+    pub(super) sockets: &'a Path,
+    /// Under which number its socket is to be found.
+    pub(super) number: u16,
+    pub(super) log: PathBuf,
+    pub(super) settings: Settings,
+    pub(super) access: String,
+}
 
 impl Server {
-    /// Starts one on the cluster of an instance's folder. When this returns, it takes connections.
-    pub(super) async fn start(engine: &Engine, home: &Path, place: &Place, hear: Hear) -> Result<Self> {
-        let mut command = engine.command("postgres");
-        command.arg("-D").arg(home.join("data"));
-        command.arg("-c").arg(format!("config_file={}/postgresql.conf", home.display()));
-        command.stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
-        let (began, begun) = oneshot::channel();
-        let (ready, mut is_ready) = watch::channel((false, Vec::<String>::new()));
-        let (end, mut ended) = watch::channel(None);
-        let place = place.clone();
-        // A thread of its own, which lives as long as the server: the server dies with it, and so with this process.
-        let living = std::thread::Builder::new().name("postgres".to_owned()).spawn(move || {
-            let mut child = match spawn(&place, command) {
-                Ok(child) => child,
-                Err(error) => return drop(began.send(Err(error))),
-            };
-            // Whoever asked may have stopped waiting; then the server is ended by whoever looks at `ended`.
-            drop(began.send(Ok(child.id())));
-            for line in child.stderr.take().into_iter().flat_map(|said| BufReader::new(said).lines()) {
-                let Ok(line) = line else { break };
-                hear(&line);
-                ready.send_if_modified(|(ready, words)| {
-                    if *ready {
-                        return false;
-                    }
-                    *ready = line.contains(READY);
-                    words.push(line.clone());
-                    true
-                });
+    /// Starts one, and returns when it takes connections.
+    pub(super) async fn start(start: Start<'_>) -> Result<Self> {
+        let Start { engine, place, data, sockets, number, log, settings, access } = start;
+        let account = &engine.account;
+        files::write(&data.join("postgresql.conf"), &config::file(&settings), account)?;
+        files::write(&data.join("pg_hba.conf"), &access, account)?;
+        // Found under one name, whatever the port.
+        if let Some(port) = settings.get("port").filter(|port| **port != number.to_string()) {
+            let link = sockets.join(format!(".s.PGSQL.{number}"));
+            files::remove(&link)?;
+            std::os::unix::fs::symlink(format!(".s.PGSQL.{port}"), &link)
+                .map_err(Error::machine("naming the server's socket"))?;
+        }
+        let (output, before) = open_log(&log, engine)?;
+        let errors = output.try_clone().map_err(Error::machine("opening the server's log"))?;
+        let mut postgres = engine.program("postgres");
+        // Its own group: what interrupts us in a terminal is not for it.
+        postgres.arg("-D").arg(&data).stdout(output).stderr(errors).process_group(0);
+        let child = place.spawn(postgres).await.map_err(Error::machine("starting postgres"))?;
+        let mut server =
+            Self { child, data, sockets: sockets.to_owned(), number, log, settings, began: Instant::now() };
+        match server.answers().await {
+            Ok(()) => Ok(server),
+            Err(exit) => {
+                let said = exit.map_or_else(
+                    || format!("took no connection in {} s", START.as_secs()),
+                    |exit| server.last_words(before).unwrap_or_else(|| exit.to_string()),
+                );
+                server.stop().await;
+                Err(Error::Failed { program: "postgres".to_owned(), said })
             }
-            let status = child.wait().unwrap_or_else(|error| {
-                tracing::error!(%error, "how a server ended was not learnt");
-                ExitStatus::from_raw(0)
-            });
-            end.send_replace(Some(status));
-        });
-        living.map_err(Error::machine("starting a thread for a server"))?;
-        let lost = || Error::NotStarted("the thread of the server ended".to_owned());
-        let pid = begun.await.map_err(|_| lost())?.map_err(Error::machine("starting postgres"))?;
-        let server = Self { pid, ended: ended.clone() };
-        let came = tokio::select! {
-            ready = is_ready.wait_for(|(ready, _)| *ready) => ready.is_ok(),
-            _ = ended.wait_for(Option::is_some) => false,
-            () = tokio::time::sleep(PATIENCE) => false,
+        }
+    }
+
+    /// Waits until it takes connections, or ends.
+    async fn answers(&mut self) -> std::result::Result<(), Option<ExitStatus>> {
+        let (sockets, number) = (self.sockets.clone(), self.number);
+        let connected = async {
+            let mut again = tokio::time::interval(Duration::from_millis(10));
+            loop {
+                again.tick().await;
+                if Session::open(&sockets, number, "postgres").await.is_ok() {
+                    break;
+                }
+            }
         };
-        if came {
-            return Ok(server);
+        tokio::select! {
+            () = connected => Ok(()),
+            exit = self.child.wait() => Err(exit.ok()),
+            () = tokio::time::sleep(START) => Err(None),
         }
-        server.stop(Signal::SIGQUIT).await;
-        let words = is_ready.borrow().1.clone();
-        let last = words.len().saturating_sub(LAST_WORDS);
-        Err(Error::NotStarted(words.get(last..).unwrap_or_default().join("; ")))
     }
 
-    /// The process.
-    pub(super) fn pid(&self) -> u32 {
-        self.pid
-    }
-
-    /// Has it read its files again.
-    pub(super) fn reload(&self) {
-        self.tell(Signal::SIGHUP);
-    }
-
-    fn tell(&self, signal: Signal) {
-        if self.ended.borrow().is_some() {
-            return;
-        }
-        match i32::try_from(self.pid).map(|pid| kill(Pid::from_raw(pid), signal)) {
-            Ok(Ok(()) | Err(Errno::ESRCH)) => {}
-            other => tracing::error!(?other, pid = self.pid, "a server could not be told something"),
-        }
+    pub(super) async fn session(&self, database: &str) -> Result<Session> {
+        Session::open(&self.sockets, self.number, database).await
     }
 
     /// Waits for its end.
-    pub(super) fn ended(&self) -> watch::Receiver<Option<ExitStatus>> {
-        self.ended.clone()
-    }
-
-    /// Ends it, and waits for that.
-    pub(super) async fn stop(&self, how: Signal) {
-        self.tell(how);
-        let mut ended = self.ended.clone();
-        // An error means its thread is gone, and so is the server.
-        let _gone = ended.wait_for(Option::is_some).await;
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.tell(Signal::SIGQUIT);
-    }
-}
-
-/// Starts it on the present thread: in the place, to be ended when the thread ends.
-fn spawn(place: &Place, mut command: Command) -> io::Result<std::process::Child> {
-    if let Place::Within(space) = place {
-        space.enter()?;
-    }
-    die_with_us(&mut command);
-    command.spawn()
-}
-
-#[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "what a new process does before its program begins")]
-fn die_with_us(command: &mut Command) {
-    let ours = std::process::id();
-    // SAFETY: only system calls that may follow a fork are made, and no memory is asked for.
-    unsafe {
-        command.pre_exec(move || {
-            nix::sys::prctl::set_pdeathsig(Signal::SIGQUIT)?;
-            let parent = u32::try_from(nix::unistd::getppid().as_raw()).unwrap_or_default();
-            if parent == ours { Ok(()) } else { Err(io::Error::from(io::ErrorKind::BrokenPipe)) }
-        });
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn die_with_us(_: &mut Command) {}
-
-/// Where the server of a folder is asked, as its superuser.
-pub(super) fn socket(home: &Path, database: &str) -> tokio_postgres::Config {
-    let mut config = tokio_postgres::Config::new();
-    config.host_path(home.join("socket")).user(super::engine::SUPERUSER).dbname(database);
-    config.application_name("stackproof");
-    if let Some(port) = port_of(home) {
-        config.port(port);
-    }
-    config
-}
-
-/// The port of a folder's server: its socket is named after it.
-pub(super) fn port_of(home: &Path) -> Option<u16> {
-    fs::read_dir(home.join("socket")).ok()?.find_map(|entry| {
-        let name = entry.ok()?.file_name();
-        name.to_str()?.strip_prefix(".s.PGSQL.")?.parse().ok()
-    })
-}
-
-/// Ends a server that an unclean end left on a folder.
-pub(super) async fn sweep(home: &Path) -> Result<()> {
-    let file = home.join("data/postmaster.pid");
-    let text = match fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
-        Err(error) => return Err(Error::machine("looking for a server that was left")(error)),
-    };
-    let Some(pid) = text.lines().next().and_then(|line| line.trim().parse::<i32>().ok()) else { return Ok(()) };
-    let serves = || {
-        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let data = home.join("data");
-        arguments.split(|byte| *byte == 0).any(|argument| argument == data.as_os_str().as_encoded_bytes())
-    };
-    let mut looks = tokio::time::interval(LOOK);
-    for _ in 0..LOOKS {
-        looks.tick().await;
-        if !serves() {
-            return match fs::remove_file(&file) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    Err(Error::machine("removing what a server left")(error))
-                }
-                _ => Ok(()),
-            };
-        }
-        match kill(Pid::from_raw(pid), Signal::SIGQUIT) {
-            Ok(()) | Err(Errno::ESRCH) => {}
-            Err(error) => return Err(Error::machine("ending a server that was left")(error.into())),
+    pub(super) async fn ended(&mut self) -> String {
+        match self.child.wait().await {
+            Ok(exit) => exit.to_string(),
+            Err(error) => error.to_string(),
         }
     }
-    Err(Error::NotStarted(format!("process {pid}, left on {}, does not end", home.display())))
+
+    /// Makes it read its files again, and returns when it has.
+    pub(super) async fn reload(&mut self, engine: &Engine, settings: Settings, access: &str) -> Result<()> {
+        files::write(&self.data.join("postgresql.conf"), &config::file(&settings), &engine.account)?;
+        files::write(&self.data.join("pg_hba.conf"), access, &engine.account)?;
+        let session = self.session("postgres").await?;
+        let step = "reading the configuration again";
+        let before = session.column(step, "SELECT pg_conf_load_time()").await?.pop().unwrap_or_default();
+        session.run(step, "SELECT pg_reload_conf()").await?;
+        let query = format!("SELECT pg_conf_load_time() > '{before}'");
+        session.until(step, &query, Duration::from_secs(10)).await?;
+        self.settings = settings;
+        Ok(())
+    }
+
+    /// Whether these settings are only taken at a start.
+    pub(super) async fn needs_restart(&self, settings: &Settings) -> Result<bool> {
+        let differ = |name: &&String| self.settings.get(*name) != settings.get(*name);
+        let changed: Vec<String> =
+            self.settings.keys().chain(settings.keys()).filter(differ).map(|name| super::sql::text(name)).collect();
+        if changed.is_empty() {
+            return Ok(false);
+        }
+        let query =
+            format!("SELECT name FROM pg_settings WHERE context = 'postmaster' AND name IN ({})", changed.join(","));
+        Ok(!self.session("postgres").await?.column("reading the settings", &query).await?.is_empty())
+    }
+
+    /// Ends it in order, or else at once.
+    pub(super) async fn stop(mut self) {
+        for (signal, patience) in [(Signal::SIGINT, END), (Signal::SIGQUIT, END), (Signal::SIGKILL, END)] {
+            // Not after it was waited for: the number may be another's by then.
+            let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) else { return };
+            if let Err(error) = kill(Pid::from_raw(pid), signal) {
+                tracing::warn!(pid, %error, "a server could not be told to end");
+            }
+            if tokio::time::timeout(patience, self.child.wait()).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Why it ended: the last of its log's fatal lines since it was started.
+    fn last_words(&self, before: u64) -> Option<String> {
+        let log = fs::read(&self.log).ok()?;
+        let since = String::from_utf8_lossy(log.get(usize::try_from(before).ok()?..)?).into_owned();
+        let words = |line: &str| {
+            let found = ["FATAL:", "PANIC:"].iter().find_map(|mark| line.split_once(mark));
+            // Those are what the wait for its readiness heard.
+            found.map(|(_, words)| words.trim().to_owned()).filter(|words| !words.starts_with("the database system is"))
+        };
+        since.lines().rev().find_map(words).or_else(|| since.lines().last().map(str::to_owned))
+    }
 }
 
-/// An address nobody listens on yet, of this machine's own network.
-pub(super) async fn free_port(at: IpAddr) -> Result<u16> {
-    let listener = tokio::net::TcpListener::bind((at, 0)).await.map_err(Error::machine("looking for a free port"))?;
-    Ok(listener.local_addr().map_err(Error::machine("looking for a free port"))?.port())
+fn open_log(path: &Path, engine: &Engine) -> Result<(File, u64)> {
+    let step = || format!("opening {}", path.display());
+    if fs::metadata(path).is_ok_and(|there| there.len() > LOG) {
+        fs::rename(path, path.with_extension("old")).map_err(Error::machine(step()))?;
+    }
+    let file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::machine(step()))?;
+    engine.account.own(path)?;
+    let length = file.metadata().map_err(Error::machine(step()))?.len();
+    Ok((file, length))
+}
+
+/// The end of a log, in whole lines.
+pub(super) fn log(path: &Path, most: u64) -> io::Result<String> {
+    use io::{Read, Seek};
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        opened => opened?,
+    };
+    let skip = file.metadata()?.len().saturating_sub(most);
+    file.seek(io::SeekFrom::Start(skip))?;
+    let mut read = Vec::new();
+    file.take(most).read_to_end(&mut read)?;
+    let text = String::from_utf8_lossy(&read).into_owned();
+    Ok(if skip == 0 { text } else { text.split_once('\n').map(|(_, whole)| whole.to_owned()).unwrap_or_default() })
 }

@@ -1,60 +1,87 @@
-//! What is wanted of databases and what became of them, as plain values.
+//! What is wanted of a database instance, and what became of it, as plain values.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::network::Attachment;
-
-/// One managed instance.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstanceSpec {
-    /// Its id: letters, digits and `-`.
+/// An instance: a PostgreSQL server of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Its id: letters, digits, `-` and `_`.
     pub id: String,
-    /// Its certificate, as PEM.
+    /// The major version wanted. The nearest one this machine has is taken.
+    pub version: u32,
+    /// The certificates the server shows, its own first, in PEM.
     pub certificate: String,
-    /// The private key of the certificate, as PEM.
-    pub key: String,
-    /// Settings of the server, by name.
+    /// The private key of the first, in PEM.
+    pub key: Secret,
+    /// Settings by name.
+    #[serde(default)]
     pub settings: BTreeMap<String, String>,
-    /// Who may log in.
+    /// Who can log in.
+    #[serde(default)]
     pub users: Vec<User>,
-    /// Its databases.
-    pub databases: Vec<String>,
-    /// What users may do.
+    /// Databases.
+    #[serde(default)]
+    pub databases: Vec<Database>,
+    /// Who may do what where.
+    #[serde(default)]
     pub privileges: Vec<Privilege>,
-    /// From where the public endpoint may be used.
-    pub allowed: Vec<IpNet>,
-    /// Its public endpoint: a port of this machine, 0 for any free one.
-    pub public: Option<u16>,
-    /// Its places in private networks.
-    pub private: Vec<Attachment>,
-    /// The port of its private endpoints.
-    pub port: u16,
-    /// How many connections it takes.
+    /// From where connections are taken; from nowhere else. Those to the public endpoint come from 127.0.0.1.
+    #[serde(default)]
+    pub acl: Vec<IpNet>,
+    /// An address of this machine to be reached at; port 0: any free one, which the status tells.
+    #[serde(default)]
+    pub public: Option<SocketAddr>,
+    /// Where to be reached in the place it runs in.
+    #[serde(default)]
+    pub private: Option<Private>,
+    /// How many connections at once, where the settings don't say.
     pub max_connections: u32,
-    /// Counts restarts that were asked for.
-    pub restarts: u64,
-    /// The folder of a snapshot it is made of.
-    pub made_of: Option<PathBuf>,
+    /// Whether a second server follows each commit, and takes over when the first dies.
+    #[serde(default)]
+    pub standby: bool,
+    /// The instance this one follows, read-only. Taken away: it goes on by itself.
+    #[serde(default)]
+    pub replica_of: Option<String>,
+    /// The snapshot it begins with, when it is new.
+    #[serde(default)]
+    pub snapshot: Option<String>,
 }
 
-impl fmt::Debug for InstanceSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InstanceSpec").field("id", &self.id).finish_non_exhaustive()
-    }
+/// Addresses and port in the place an instance runs in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Private {
+    /// The addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The port, one for all.
+    pub port: u16,
 }
 
-/// Who may log in.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Who can log in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// The name.
+    /// Its name.
     pub name: String,
-    /// The SCRAM verifier of the password, as PostgreSQL keeps it: never the password itself.
-    pub verifier: String,
+    /// Its password. The server is only told how to verify it.
+    pub password: Secret,
     /// Whether it may make users and databases.
     pub admin: bool,
+}
+
+/// A database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Database {
+    /// Its name.
+    pub name: String,
+    /// The user that owns it.
+    #[serde(default)]
+    pub owner: Option<String>,
 }
 
 /// What a user may do in a database.
@@ -64,62 +91,100 @@ pub struct Privilege {
     pub database: String,
     /// The user.
     pub user: String,
-    /// What it may do there.
+    /// What it may do.
     pub permission: Permission,
 }
 
-/// What a user may do in a database.
+/// What a user may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Permission {
-    /// Read all tables.
-    ReadOnly,
-    /// Read and write all tables.
-    ReadWrite,
-    /// Anything, tables of its own included.
+    /// Read.
+    Readonly,
+    /// Read, and change rows.
+    Readwrite,
+    /// That, and make tables.
     All,
-    /// What was granted by hand.
-    Custom,
     /// Nothing.
     None,
+    /// Whatever was granted by hand: left alone.
+    Custom,
 }
 
-/// Where an instance is reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Endpoints {
-    /// On this machine.
-    pub public: Option<SocketAddr>,
-    /// In its networks.
-    pub private: Vec<Attached>,
-}
+/// What is not to be shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
 
-/// An address in a private network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attached {
-    /// The private network.
-    pub network: String,
-    /// Where it listens there.
-    pub at: SocketAddr,
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
 }
 
 /// How an instance is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
+pub struct Status {
+    /// What it is doing.
+    pub phase: Phase,
+    /// The version that runs.
+    pub version: Option<String>,
+    /// Where it is reached from this machine.
+    pub public: Option<SocketAddr>,
+    /// What was wanted and is not so, by what it is about: a setting's name, `version`.
+    pub problems: BTreeMap<String, String>,
+    /// Whether the standby has every commit.
+    pub standby: bool,
+    /// How often the server died and was started again.
+    pub restarts: u32,
+    /// How often the standby took over.
+    pub failovers: u32,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            phase: Phase::Starting,
+            version: None,
+            public: None,
+            problems: BTreeMap::new(),
+            standby: false,
+            restarts: 0,
+            failovers: 0,
+        }
+    }
+}
+
+/// What an instance is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "phase")]
+pub enum Phase {
     /// It is being made or started.
     Starting,
-    /// It answers.
+    /// It takes connections.
     Ready,
-    /// Its server has died and is started again.
-    Recovering {
-        /// How it died.
-        why: String,
-    },
-    /// It does not come to run.
+    /// It is started again.
+    Restarting,
+    /// The first server died, and the standby is taking over.
+    FailedOver,
+    /// It does not run.
     Error {
         /// Why.
         message: String,
     },
     /// It was stopped.
     Stopped,
+}
+
+/// A database as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseInfo {
+    /// Its name.
+    pub name: String,
+    /// Who owns it; none: nobody that can log in.
+    pub owner: Option<String>,
+    /// How much it takes on the disk.
+    pub bytes: u64,
+    /// Whether it was asked for through the plane, not with SQL.
+    pub managed: bool,
 }

@@ -10,7 +10,7 @@ use super::Place;
 /// Takes connections in one place and makes them in another, for as long as it is held.
 pub struct Forward {
     listens: SocketAddr,
-    _task: AbortOnDropHandle<()>,
+    task: AbortOnDropHandle<()>,
 }
 
 impl Forward {
@@ -37,7 +37,15 @@ impl Forward {
                 }
             }
         });
-        Ok(Self { listens, _task: AbortOnDropHandle::new(task) })
+        Ok(Self { listens, task: AbortOnDropHandle::new(task) })
+    }
+
+    /// Ends it. When this returns, its address is free.
+    pub async fn end(self) {
+        let task = self.task.detach();
+        task.abort();
+        // It ends by being ended.
+        let _ = task.await;
     }
 
     /// Where it listens, with the port it got.
