@@ -3,7 +3,7 @@
 
 use crate::{
     Failure, Progress, Toolchain, Workspace,
-    image::{self, Reference, Source},
+    image::{self, Reference},
     pulumi::{Operation, Outcome, Settings, Stack},
     target::Target,
 };
@@ -51,7 +51,7 @@ pub async fn open(stack: &Stack, toolchain: &Toolchain, target: &Target) -> Resu
     Ok(foundation)
 }
 
-/// Lays the foundation of a stack whose container has no image yet, and gives it the stand-in. Nothing is done
+/// Lays the foundation of a stack whose container has no image yet, and gives it the sample application. Nothing is done
 /// where an image is configured.
 ///
 /// # Errors
@@ -60,11 +60,12 @@ pub async fn lay(stack: &Stack, toolchain: &Toolchain, target: &Target, progress
     if stack.get("container.image").await?.is_some() {
         return Ok(false);
     }
-    progress.say("The container has no image yet; laying the foundation and pushing a stand-in.");
+    progress.say("The container has no image yet; laying the foundation and pushing the sample application.");
     let foundation = open(stack, toolchain, target).await?;
     foundation.run(&Operation::Up, progress).await?.success()?;
-    let reference = reference(target, &registry_namespace(stack).await?, "app", "stand-in");
-    let pushed = image::push(target, &Source::stand_in()?, &reference, progress).await?;
+    let image = image::sample(&Workspace::find()?, progress).await?;
+    let reference = reference(target, &registry_namespace(stack).await?, "app", "sample");
+    let pushed = image::push(target, &image, &reference, progress).await?;
     stack.set("container.image", &pushed.to_string()).await?;
     Ok(true)
 }

@@ -675,7 +675,7 @@ def test_what_a_configuration_does_not_say_has_its_default() -> None:
     assert (database.engine, database.node_type, database.volume_type) == ("PostgreSQL-15", "db-dev-s", "sbs_5k")
     assert (database.volume_gb, database.high_availability, database.settings) == (10, True, {})
     assert (database.backup_frequency_hours, database.backup_retention_days) == (24, 7)
-    assert (database.name, database.user, database.permission) == ("app", "app", "readwrite")
+    assert (database.name, database.user, database.permission) == ("app", "app", "all")
     assert (least.serverless_database.min_cpu, least.serverless_database.max_cpu) == (0, 2)
     assert (least.storage.noncurrent_expiration_days, least.storage.force_destroy) == (30, False)
     assert (least.encryption.rotation_days, least.encryption.protected) == (90, True)

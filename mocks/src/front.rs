@@ -1,11 +1,15 @@
 //! One request, from the door to the answer: fault, service, count.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::body::Body;
 use futures::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     api::{Api, Outcome},
@@ -30,6 +34,8 @@ pub enum Door {
     ObjectStorage,
     /// The container registry.
     ContainerRegistry,
+    /// The containers, by their host names.
+    Containers,
 }
 
 /// Everything behind the doors.
@@ -38,6 +44,7 @@ pub struct Front {
     api: Api,
     object: Answering,
     registry: Answering,
+    containers: OnceLock<Answering>,
     blobs: Blobs,
     faults: Faults,
     traffic: Traffic,
@@ -50,7 +57,22 @@ impl Front {
     /// Two routes that cannot be told apart.
     pub fn new(cloud: Arc<Cloud>, object: Answering, registry: Answering, blobs: Blobs) -> Result<Self, String> {
         let api = Api::new(Arc::clone(&cloud))?;
-        Ok(Self { cloud, api, object, registry, blobs, faults: Faults::default(), traffic: Traffic::default() })
+        let containers = OnceLock::new();
+        Ok(Self {
+            cloud,
+            api,
+            object,
+            registry,
+            containers,
+            blobs,
+            faults: Faults::default(),
+            traffic: Traffic::default(),
+        })
+    }
+
+    /// From now on this answers requests for containers. Set once; a second time changes nothing.
+    pub fn serve_containers(&self, containers: Answering) {
+        let _already = self.containers.set(containers);
     }
 
     /// The cloud.
@@ -109,6 +131,10 @@ impl Front {
             Door::Api => self.api.handle(request).await,
             Door::ObjectStorage => (self.object)(request).await,
             Door::ContainerRegistry => (self.registry)(request).await,
+            Door::Containers => match self.containers.get() {
+                Some(containers) => containers(request).await,
+                None => scripted(501, &BTreeMap::new(), &json!({"message": "this local cloud runs no containers"})),
+            },
         }
     }
 }
@@ -123,7 +149,7 @@ fn target(request: &Request<Body>) -> String {
     }
 }
 
-fn scripted(status: u16, headers: &std::collections::BTreeMap<String, String>, body: &Value) -> Response<Body> {
+fn scripted(status: u16, headers: &BTreeMap<String, String>, body: &Value) -> Response<Body> {
     let body = match body {
         Value::Null => Vec::new(),
         Value::String(text) => text.clone().into_bytes(),

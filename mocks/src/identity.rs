@@ -1,10 +1,12 @@
-//! What Object Storage asks of IAM.
+//! What Object Storage and containers ask of IAM.
 
 use std::sync::Arc;
 
+use time::OffsetDateTime;
+
 use crate::{
-    api::{caller, has_expired},
-    kernel::{Store, Within},
+    api::{SECRET_KIND, caller, has_expired, secret_key_digest},
+    kernel::{Record, Store, Tables, Within},
     object::{Identity, Key, Permission, Principal, SERVICE_KEY},
     services::iam::{OWNER, authorize},
 };
@@ -105,4 +107,17 @@ fn permission_sets(permission: Permission) -> &'static [&'static str] {
             &["ObjectStorageBucketPolicyFullAccess", "ObjectStorageFullAccess", "AllProductsFullAccess"]
         }
     }
+}
+
+/// The permission sets that allow to call a private container (documented).
+const CALLING: [&str; 2] = ["ContainersPrivateAccess", "ContainersFullAccess"];
+
+/// Whether a secret key may call a private container of this namespace.
+pub(crate) fn may_call(tables: &Tables, container: &Record, secret_key: &str, now: OffsetDateTime) -> bool {
+    let pointer = tables.get(SECRET_KIND, &secret_key_digest(secret_key));
+    let access_key = pointer.map(|pointer| pointer.text("access_key")).unwrap_or_default();
+    let namespace = tables.get("containers.namespace", container.text("namespace_id"));
+    let (Some(key), Some(namespace)) = (tables.get("iam.api_key", access_key), namespace) else { return false };
+    !has_expired(key, now)
+        && authorize(tables, &caller(key), &mut CALLING.into_iter(), Within::Project(namespace.text("project_id")))
 }

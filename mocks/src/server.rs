@@ -23,6 +23,7 @@ use crate::{
     kernel::{Blobs, Catalogue, Clock, Cloud, Durability, Options, Product, Profile, Store},
     listener::listen,
     object::ObjectStorage,
+    planes::{self, Planes},
     registry::ContainerRegistry,
     services::{self, Organization},
 };
@@ -48,6 +49,8 @@ pub struct Config {
     pub control: bool,
     /// Whether requests for other hosts pass through the gateway or are refused.
     pub foreign: gateway::Foreign,
+    /// What runs behind the API.
+    pub planes: planes::Config,
 }
 
 /// What a running cloud tells of itself: where it is, and what a tool needs to reach it.
@@ -99,6 +102,7 @@ pub struct Server {
     ready: Ready,
     stop: CancellationToken,
     _gateway: Gateway,
+    planes: Option<Arc<Planes>>,
 }
 
 impl Server {
@@ -141,8 +145,16 @@ impl Server {
             let registry = Arc::clone(&registry);
             async move { registry.handle(request).await }.boxed()
         };
+        let planes = Planes::start(&cloud, blobs.clone(), &config.planes).await;
         let front = Front::new(cloud, Arc::new(answering), Arc::new(distributing), blobs);
         let front = Arc::new(front.map_err(StartError::Declaration)?);
+        if let Some(planes) = &planes {
+            let planes = Arc::clone(planes);
+            front.serve_containers(Arc::new(move |request| {
+                let planes = Arc::clone(&planes);
+                async move { planes.serve(request).await }.boxed()
+            }));
+        }
         let stop = CancellationToken::new();
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let door = |door: Door| {
@@ -169,6 +181,7 @@ impl Server {
             let door = match service {
                 Service::ObjectStorage { .. } => Door::ObjectStorage,
                 Service::ContainerRegistry { .. } => Door::ContainerRegistry,
+                Service::Container { .. } => Door::Containers,
                 Service::Api | Service::Unclaimed | Service::Foreign => Door::Api,
             };
             async move { front.answer(door, request).await }
@@ -201,12 +214,25 @@ impl Server {
             ready.control_url = Some(format!("http://{}", control.map_err(io("listen for the control API"))?));
         }
         tokio::spawn(tick(Arc::clone(&front), stop.clone()));
-        Ok(Self { front, ready, stop, _gateway: gateway })
+        Ok(Self { front, ready, stop, _gateway: gateway, planes })
     }
 
     /// Where it is and how it is reached.
     pub fn ready(&self) -> &Ready {
         &self.ready
+    }
+
+    /// What runs behind the API, if anything does.
+    pub fn planes(&self) -> Option<&Arc<Planes>> {
+        self.planes.as_ref()
+    }
+
+    /// Takes nothing new, and ends what runs behind the API; what databases hold stays.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if let Some(planes) = &self.planes {
+            planes.stop().await;
+        }
     }
 
     /// What is behind its doors, for tests in the same process.

@@ -13,7 +13,7 @@ const UPDATES: [(&str, &str, &[&str]); 19] = [
     ("network.vpcTags[0]", "reviewed", &["network-vpc.tags"]),
     ("network.privateNetworkTags[0]", "reviewed", &["network-private.tags"]),
     ("database.backupRetentionDays", "9", &["database-instance.backupScheduleRetention"]),
-    ("database.permission", "all", &["database-privilege.permission"]),
+    ("database.permission", "readwrite", &["database-privilege.permission"]),
     ("serverlessDatabase.maxCpu", "3", &["serverless-database.maxCpu"]),
     ("storage.noncurrentExpirationDays", "11", &["assets-bucket.lifecycleRules"]),
     ("storage.readers[0]", "user_id:77777777-7777-4777-8777-777777777777", &["assets-policy.policy"]),

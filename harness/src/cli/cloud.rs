@@ -7,6 +7,7 @@ use stackproof::{Failure, Workspace, target::CloudHome};
 use stackproof_cloud::{
     gateway,
     kernel::{Durability, Profile},
+    planes,
     server::{Config, Server},
 };
 use tokio::{
@@ -62,6 +63,9 @@ pub(crate) struct Serve {
     durable: bool,
     #[arg(long)]
     no_control: bool,
+    /// Run databases, containers and networks behind the API.
+    #[arg(long)]
+    planes: bool,
     /// End when standard input does: with the process that started it.
     #[arg(long)]
     until_stdin_closes: bool,
@@ -177,8 +181,27 @@ async fn be_the_cloud(serve: Serve) -> Result<(), Failure> {
         _ = interrupt.recv() => {}
         () = parent => {}
     }
-    drop(server);
+    server.stop().await;
+    if !serve.keep && serve.planes {
+        let folder = home.planes_dir()?;
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(%error, folder = %folder.display(), "what ran behind the API left something");
+            }
+            _ => {}
+        }
+    }
     Ok(())
+}
+
+/// Whatever this machine can run.
+fn everything(home: &CloudHome) -> Result<planes::Config, Failure> {
+    let helper = std::env::current_exe();
+    Ok(planes::Config::Everything {
+        folder: home.planes_dir()?,
+        cache: CloudHome::planes_cache()?,
+        helper: helper.map_err(|error| Failure::environment("this program's file is not known").because(error))?,
+    })
 }
 
 fn config(serve: &Serve, home: &CloudHome) -> Result<Config, Failure> {
@@ -192,5 +215,6 @@ fn config(serve: &Serve, home: &CloudHome) -> Result<Config, Failure> {
         ports: [0; 4],
         control: !serve.no_control,
         foreign: gateway::Foreign::Tunnel,
+        planes: if serve.planes { everything(home)? } else { planes::Config::Nothing },
     })
 }

@@ -22,8 +22,8 @@ pub(crate) enum Images {
 /// Which image, where to.
 #[derive(Args)]
 pub(crate) struct Push {
-    /// An OCI image layout, a tar archive of one, or what docker save writes. Without it a stand-in is pushed, which
-    /// holds nothing but a text that says so.
+    /// An OCI image layout, a tar archive of one, or what docker save writes. Without it the sample application is
+    /// built and pushed.
     source: Option<PathBuf>,
     /// The stack whose container is to run it.
     #[arg(long, default_value = "dev")]
@@ -52,7 +52,7 @@ pub(crate) async fn run(command: Images) -> Result<(), Failure> {
     let progress = if push.json { Progress::Silent } else { Progress::detect() };
     let image = match &push.source {
         Some(path) => Source::open(path)?,
-        None => Source::stand_in()?,
+        None => image::sample(&workspace, &progress).await?,
     };
     let toolchain = Toolchain::ensure(&progress)?;
     let home = CloudHome::at(&workspace.cloud_dir())?;

@@ -3,10 +3,11 @@
 
 mod archive;
 mod push;
+mod sample;
 mod source;
-mod stand_in;
 
 pub use oci_client::Reference;
 
 pub use push::push;
+pub use sample::build as sample;
 pub use source::Source;

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     archive::{Files, Part},
-    stand_in,
+    sample,
 };
 use crate::Failure;
 
@@ -91,12 +91,12 @@ impl Source {
         })
     }
 
-    /// An image made in memory: one layer with one text file that says what it is.
+    /// An image made in memory, from scratch: one layer with one static program, which it runs.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn stand_in() -> Result<Self, Failure> {
-        stand_in::make()
+    pub fn of_program(program: &[u8]) -> Result<Self, Failure> {
+        sample::lay(program)
     }
 
     /// The digest of the image.

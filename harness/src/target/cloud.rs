@@ -16,9 +16,10 @@ use std::{
 
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::Pid,
+    unistd::{Pid, geteuid},
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use stackproof_cloud::{kernel::Profile, server::Ready, services::Organization};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
@@ -35,6 +36,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a cloud may take to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Where root keeps what runs behind local clouds.
+const SYSTEM: &str = "/var/lib/stackproof";
+
 /// How a local cloud is launched.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -48,12 +52,21 @@ pub struct Launch {
     pub profile: Profile,
     /// Whether it outlives this process.
     pub detached: bool,
+    /// Whether databases, containers and networks run behind its API.
+    pub planes: bool,
 }
 
 impl Launch {
     /// A cloud in memory that goes with this process.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), keep: false, control: true, profile: Profile::Instant, detached: false }
+        Self {
+            folder: folder.to_owned(),
+            keep: false,
+            control: true,
+            profile: Profile::Instant,
+            detached: false,
+            planes: false,
+        }
     }
 }
 
@@ -77,6 +90,9 @@ impl CloudProcess {
         command.args(["cloud", "serve", "--profile", &launch.profile.to_string()]).arg("--home").arg(&launch.folder);
         if launch.keep {
             command.arg("--keep");
+        }
+        if launch.planes {
+            command.arg("--planes");
         }
         if !launch.control {
             command.arg("--no-control");
@@ -291,7 +307,7 @@ impl CloudHome {
             return Err(Failure::usage(format!("the local cloud runs already, as process {}", running.ready.pid))
                 .next("stackproof cloud stop"));
         }
-        let launch = Launch { keep, detached: true, profile, ..Launch::new(&self.folder) };
+        let launch = Launch { keep, detached: true, profile, planes: true, ..Launch::new(&self.folder) };
         let process = CloudProcess::launch(&launch).await?;
         let running = Running { ready: process.ready.clone(), organization: process.organization.clone() };
         let json = serde_json::to_vec_pretty(&running).map_err(|error| unusable(&self.running_path(), &error))?;
@@ -348,12 +364,43 @@ impl CloudHome {
         if self.running().await.is_ok() {
             return Err(Failure::usage("the local cloud is running").next("stackproof cloud stop"));
         }
-        let state = self.state_dir();
-        match fs::remove_dir_all(&state) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(unusable(&state, &error)),
+        for folder in [self.state_dir(), self.planes_dir()?] {
+            match fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unusable(&folder, &error)),
+                _ => {}
+            }
         }
+        Ok(())
+    }
+
+    /// The folder of what runs behind its API.
+    ///
+    /// PostgreSQL does not run as root, and its user cannot enter root's home: where root runs the cloud, it is a
+    /// folder of the system's.
+    ///
+    /// # Errors
+    /// When this cloud's folder cannot be found.
+    pub fn planes_dir(&self) -> Result<PathBuf, Failure> {
+        if !geteuid().is_root() {
+            return Ok(self.folder.join("planes"));
+        }
+        let folder = self.folder.canonicalize().map_err(|error| unusable(&self.folder, &error))?;
+        let mark = hex::encode(&Sha256::digest(folder.as_os_str().as_encoded_bytes())[..8]);
+        Ok(Path::new(SYSTEM).join(mark))
+    }
+
+    /// The folder of what all clouds of this user share of what runs behind them.
+    ///
+    /// # Errors
+    /// When this user has no home folder.
+    pub fn planes_cache() -> Result<PathBuf, Failure> {
+        if geteuid().is_root() {
+            return Ok(Path::new(SYSTEM).join("templates"));
+        }
+        let project = directories::ProjectDirs::from("", "", "stackproof");
+        project
+            .map(|project| project.cache_dir().join("templates"))
+            .ok_or_else(|| Failure::environment("this user has no home folder"))
     }
 }
 

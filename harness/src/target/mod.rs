@@ -40,7 +40,7 @@ impl Target {
     /// # Errors
     /// When the cloud cannot be started, or the environment lacks credentials.
     pub async fn for_scenario(name: TargetName, folder: &Path, profile: Profile) -> Result<Self, Failure> {
-        let launch = |control| Launch { control, profile, ..Launch::new(folder) };
+        let launch = |control| Launch { control, profile, planes: true, ..Launch::new(folder) };
         match name {
             TargetName::Local | TargetName::Gateway => {
                 let process = CloudProcess::launch(&launch(true)).await?;

@@ -28,7 +28,7 @@ One file a section, with its keys, their defaults, their rules and the facts beh
 | `database.backupRetentionDays` | 7 | how long each is kept |
 | `database.settings.<NAME>` | the node type's | PostgreSQL's own settings (see `config/database.py`) |
 | `database.name`, `database.user` | app | the application's database and user |
-| `database.permission` | readwrite | what that user may do there: readonly, readwrite or all |
+| `database.permission` | all | what that user may do there: readonly, readwrite or all |
 | `serverlessDatabase.minCpu` | 0 | processors kept for it; with none it sleeps when unused |
 | `serverlessDatabase.maxCpu` | 2 | the most processors it grows to, and so the most it costs |
 | `storage.noncurrentExpirationDays` | 30 | how long an overwritten or deleted object can be had back |

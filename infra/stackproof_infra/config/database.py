@@ -129,7 +129,7 @@ def read_database(top: Section, database: Section) -> DatabaseSettings:
         settings=database.mapping("settings", SETTING, SETTING_VALUE),
         name=database.text("name", DATABASE_NAME, "app"),
         user=database.text("user", DATABASE_USER, "app"),
-        permission=database.text("permission", PERMISSION, "readwrite"),
+        permission=database.text("permission", PERMISSION, "all"),
         password=SecretText(top.encrypted("databasePassword", PASSWORD)),
         admin_password=SecretText(top.encrypted("databaseAdminPassword", PASSWORD)),
     )

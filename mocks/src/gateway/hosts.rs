@@ -61,6 +61,11 @@ pub enum Service {
         /// The region in the name.
         region: Region,
     },
+    /// A name below `functions.fnc.<region>.scw.cloud`: a container.
+    Container {
+        /// The region in the name.
+        region: Region,
+    },
     /// A Scaleway name with nothing behind it yet.
     Unclaimed,
     /// Somebody else's name, or an address.
@@ -74,7 +79,8 @@ impl Service {
         if host == "api.scaleway.com" {
             return Self::Api;
         }
-        if let Some(service) = object_storage(&host).or_else(|| container_registry(&host)) {
+        if let Some(service) = object_storage(&host).or_else(|| container_registry(&host)).or_else(|| container(&host))
+        {
             return service;
         }
         let scaleway = SCALEWAY_DOMAINS
@@ -120,6 +126,13 @@ fn container_registry(host: &str) -> Option<Service> {
     Some(Service::ContainerRegistry { region })
 }
 
+fn container(host: &str) -> Option<Service> {
+    let (rest, region) = host.strip_suffix(".scw.cloud")?.rsplit_once('.')?;
+    let name = rest.strip_suffix(".functions.fnc")?;
+    let region = Region::named(region)?;
+    (!name.is_empty() && !name.contains('.')).then_some(Service::Container { region })
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -154,7 +167,8 @@ mod tests {
     #[case::the_registry("rg.fr-par.scw.cloud", Service::ContainerRegistry { region: Region::FrPar })]
     #[case::no_registry_below_it("ns.rg.fr-par.scw.cloud", Service::Unclaimed)]
     #[case::no_such_registry("rg.us-east.scw.cloud", Service::Unclaimed)]
-    #[case::a_container("demo1a2b-app.functions.fnc.fr-par.scw.cloud", Service::Unclaimed)]
+    #[case::a_container("demo1a2b-app.functions.fnc.fr-par.scw.cloud", Service::Container { region: Region::FrPar })]
+    #[case::below_a_container("x.demo1a2b-app.functions.fnc.fr-par.scw.cloud", Service::Unclaimed)]
     #[case::cockpit("1a2b.metrics.cockpit.fr-par.scw.cloud", Service::Unclaimed)]
     #[case::the_console("console.scaleway.com", Service::Unclaimed)]
     #[case::inference("api.scaleway.ai", Service::Unclaimed)]

@@ -143,6 +143,10 @@ fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
+/// In a request's extensions: it came without TLS.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
+
 /// How a request reached us.
 #[derive(Clone)]
 enum Via {
@@ -150,6 +154,8 @@ enum Via {
     Proxy,
     /// Inside a tunnel to this host, one of ours.
     Tunnel(Arc<str>),
+    /// Inside such a tunnel, without TLS.
+    Plain(Arc<str>),
 }
 
 impl Gateway {
@@ -290,7 +296,7 @@ async fn answer(shared: Arc<Shared>, via: Via, request: Request<Incoming>) -> Re
     if request.method() == Method::CONNECT {
         return match via {
             Via::Proxy => connect(shared, request).await,
-            Via::Tunnel(_) => refusal(
+            Via::Tunnel(_) | Via::Plain(_) => refusal(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
                 "a tunnel leads to its host only: CONNECT is for the proxy itself",
@@ -308,7 +314,12 @@ async fn answer(shared: Arc<Shared>, via: Via, request: Request<Incoming>) -> Re
         Service::Foreign => elsewhere(&shared, &via, &host, request).await,
         service => {
             count(&shared.seen.requests);
-            (shared.handler)(service, to_origin_form(request, &host)).await
+            let plain = request.uri().scheme() == Some(&Scheme::HTTP) || matches!(via, Via::Plain(_));
+            let mut request = to_origin_form(request, &host);
+            if plain {
+                request.extensions_mut().insert(Plain);
+            }
+            (shared.handler)(service, request).await
         }
     }
 }
@@ -321,7 +332,7 @@ fn host_of(request: &Request<Incoming>, via: &Via) -> Option<String> {
     }
     match (request.headers().get(HOST), via) {
         (Some(host), _) => host.to_str().ok().map(str::to_owned),
-        (None, Via::Tunnel(host)) => Some(host.to_string()),
+        (None, Via::Tunnel(host) | Via::Plain(host)) => Some(host.to_string()),
         (None, Via::Proxy) => None,
     }
 }
@@ -343,7 +354,7 @@ fn to_origin_form(request: Request<Incoming>, host: &str) -> Request<Body> {
 
 /// Answers a request for a host that is not ours.
 async fn elsewhere(shared: &Arc<Shared>, via: &Via, host: &str, request: Request<Incoming>) -> Response<Body> {
-    if let Via::Tunnel(tunnel) = via {
+    if let Via::Tunnel(tunnel) | Via::Plain(tunnel) = via {
         return refusal(
             StatusCode::MISDIRECTED_REQUEST,
             "misdirected_request",
@@ -427,7 +438,7 @@ fn carry(shared: Arc<Shared>, request: Request<Incoming>, tunnel: Tunnel) -> Box
         };
         match tunnel {
             Tunnel::Away(server) => foreign::tunnel(client, server, &shared.stopping).await,
-            Tunnel::Plain(host) => converse(shared, client, Via::Tunnel(host.into())).await,
+            Tunnel::Plain(host) => converse(shared, client, Via::Plain(host.into())).await,
             Tunnel::Secure(host, tls) => {
                 if let Some(client) = decrypt(&shared, &host, tls, client).await {
                     converse(shared, client, Via::Tunnel(host.into())).await;

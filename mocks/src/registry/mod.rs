@@ -14,10 +14,12 @@ mod blobs;
 mod door;
 mod manifests;
 mod path;
+mod pull;
 mod records;
 mod refusal;
 mod tags;
 mod uploads;
 
 pub use door::ContainerRegistry;
+pub(crate) use pull::pin;
 pub(crate) use records::{IMAGE, NAMESPACE, TAG, forget_contents, recount_image, recount_namespace};

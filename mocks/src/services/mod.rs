@@ -21,6 +21,10 @@ mod vpc;
 
 pub use seed::{Member, Organization, seed};
 
+pub(crate) use containers::plane as containers_plane;
+pub(crate) use rdb::plane as rdb_plane;
+pub(crate) use vpc::plane as vpc_plane;
+
 use crate::kernel::Product;
 
 /// All products of the local cloud.

@@ -86,6 +86,7 @@ impl Scene {
             ports: [0; 4],
             control: false,
             foreign: Foreign::Refuse,
+            planes: stackproof_cloud::planes::Config::Nothing,
         };
         let server = Server::start(config).await.unwrap();
         let root = Authority::open(&folder.path().join("authority")).unwrap().certificate_pem().to_owned();

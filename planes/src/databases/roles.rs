@@ -101,7 +101,7 @@ impl Work<'_> {
 
     async fn user(&mut self, user: &User, there: bool) -> Result<()> {
         check_name("user", &user.name)?;
-        let verifier = postgres_protocol::password::scram_sha_256(user.password.0.as_bytes());
+        let verifier = verifier(&user.password.0);
         let rights = if user.admin { "CREATEROLE CREATEDB" } else { "NOCREATEROLE NOCREATEDB" };
         let verb = if there { "ALTER" } else { "CREATE" };
         let role = name(&user.name);
@@ -271,4 +271,12 @@ fn statements(database: &str, user: &str, permission: Permission, schemas: &[Str
         }
     }
     all.join(";\n")
+}
+
+/// What the server verifies a password by: the password's own verifier, or what was given where that is one already.
+fn verifier(password: &str) -> String {
+    if password.starts_with("SCRAM-SHA-256$") {
+        return password.to_owned();
+    }
+    postgres_protocol::password::scram_sha_256(password.as_bytes())
 }

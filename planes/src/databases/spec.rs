@@ -68,7 +68,7 @@ pub struct Private {
 pub struct User {
     /// Its name.
     pub name: String,
-    /// Its password. The server is only told how to verify it.
+    /// Its password, or the SCRAM verifier of it. The server is only told how to verify it.
     pub password: Secret,
     /// Whether it may make users and databases.
     pub admin: bool,

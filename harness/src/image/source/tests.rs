@@ -2,9 +2,9 @@ use serde_json::Value;
 
 use super::*;
 
-/// The stand-in as the files of an OCI layout; the digest of its manifest.
+/// An image as the files of an OCI layout; the digest of its manifest.
 fn layout() -> (Files, String) {
-    let image = Source::stand_in().unwrap();
+    let image = Source::of_program(b"a program").unwrap();
     let mut files = Files::default();
     for blob in &image.blobs {
         let mut bytes = Vec::new();
@@ -30,14 +30,14 @@ fn a_layout_is_the_image_that_was_written() {
 }
 
 #[test]
-fn the_stand_in_is_the_same_each_time() {
-    assert_eq!(Source::stand_in().unwrap().digest(), Source::stand_in().unwrap().digest());
+fn an_image_of_one_program_is_the_same_each_time() {
+    assert_eq!(Source::of_program(b"a program").unwrap().digest(), Source::of_program(b"a program").unwrap().digest());
 }
 
 #[test]
 fn a_folder_and_its_archive_are_the_same_image() {
     let folder = tempfile::tempdir().unwrap();
-    let image = Source::stand_in().unwrap();
+    let image = Source::of_program(b"a program").unwrap();
     fs::create_dir_all(folder.path().join("image/blobs/sha256")).unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join("image").join(name), bytes).unwrap();
     for blob in &image.blobs {

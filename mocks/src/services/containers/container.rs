@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     CONTAINER, NAMESPACE, PASSING, READ, TOKEN, WRITE, before, environment, in_asked_namespace,
     namespace::{LABEL, letters},
-    no_error, pass, region, settings,
+    no_error, pass, plane, region, settings,
 };
 use crate::{
     kernel::{
@@ -136,6 +136,7 @@ fn make(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
     }
     making.record.hidden.remove("https_connection_only");
     settle(making)?;
+    plane::deploy(making.record);
     attach(making)
 }
 
@@ -164,6 +165,7 @@ fn apply(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
 
 /// Sends a container that is being changed through a deployment.
 pub(super) fn renew(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
+    plane::deploy(making.record);
     pass(making, CONTAINER, "updating", DEPLOYMENT)
 }
 
@@ -271,6 +273,7 @@ pub(super) fn deploy_anew(act: &mut Act<'_, '_>, what: &str) -> Result<Record, R
     let mut record = Record::clone(&*act.find_settled(CONTAINER, &key)?);
     let through = if record.text("status") == "created" { "creating" } else { "updating" };
     act.pass_through(CONTAINER, &mut record, through, DEPLOYMENT);
+    plane::deploy(&mut record);
     record.body.remove("error_message");
     Ok(act.change(CONTAINER, &key, record, what))
 }

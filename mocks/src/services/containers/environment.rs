@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::before;
 use crate::kernel::{Field, Making, Refusal, optional};
 
-const PLAIN: &str = "environment_variables";
+pub(super) const PLAIN: &str = "environment_variables";
 pub(in crate::services) const SECRET: &str = "secret_environment_variables";
 
 /// The fields of this file.

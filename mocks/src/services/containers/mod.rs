@@ -13,6 +13,7 @@ pub(super) mod container;
 pub(super) mod domain;
 pub(super) mod environment;
 pub(super) mod namespace;
+pub(crate) mod plane;
 pub(super) mod settings;
 pub(super) mod token;
 pub(super) mod trigger;

@@ -24,7 +24,7 @@ use crate::kernel::{Act, Answer, Making, Reason, Record, Refusal, Resource, comp
 const COLLECTION: &str = "/containers/v1beta1/regions/{region}/tokens";
 
 /// Where a namespace keeps its key, hidden: PKCS #8 in base64.
-const KEY: &str = "token_key";
+pub(super) const KEY: &str = "token_key";
 
 pub(super) fn token() -> Resource {
     Resource::new(TOKEN)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::replica::show_on_instance;
+use super::{plane, replica::show_on_instance};
 use crate::{
     kernel::{Act, Answer, Field, Look, Making, Reason, Record, Refusal, Tables, Transaction, optional},
     services::ipam::{self, Holder},
@@ -102,8 +102,12 @@ pub(super) fn open_public(making: &mut Making<'_, '_>) {
     if making.record.hidden.remove("public_endpoint").is_some() {
         let ip = public_address(making.tx);
         let ids = making.tx.ids();
-        let endpoint =
+        let mut endpoint =
             json!({"id": ids.uuid(), "ip": ip, "port": 10_000 + ids.below(50_000), "name": null, "load_balancer": {}});
+        if let Some(at) = plane::public_at(making.record) {
+            endpoint["ip"] = at.ip().to_string().into();
+            endpoint["port"] = at.port().into();
+        }
         making.set("endpoint", endpoint.clone());
         endpoints.push(endpoint);
     }
@@ -273,7 +277,7 @@ fn take_out(record: &mut Record, id: &str) -> Value {
     gone
 }
 
-fn is_public(endpoint: &Value) -> bool {
+pub(super) fn is_public(endpoint: &Value) -> bool {
     endpoint.get("load_balancer").is_some()
 }
 
@@ -281,7 +285,7 @@ fn network_of(endpoint: &Value) -> Option<&str> {
     endpoint.pointer("/private_network/private_network_id").and_then(Value::as_str)
 }
 
-fn list(record: &Record) -> Vec<Value> {
+pub(super) fn list(record: &Record) -> Vec<Value> {
     record.body.get("endpoints").and_then(Value::as_array).cloned().unwrap_or_default()
 }
 

@@ -117,19 +117,18 @@ fn build(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
         return Err(Refusal::argument("password", Reason::Required, "name user_name and password together"));
     }
     if !user.is_empty() {
-        let record = Record::of(&json!({"name": user, "is_admin": true}));
+        let mut record = Record::of(&json!({"name": user, "is_admin": true}));
+        record.hidden.insert(user::VERIFIER.into(), user::verifier(making.text("password")).into());
         making.tx.put("rdb.user", &format!("{}/{user}", making.key), record);
     }
     let database =
         json!({"name": "rdb", "managed": true, "owner": "_rdb_superadmin", "size": super::database::EMPTY_SIZE});
     making.tx.put("rdb.database", &format!("{}/rdb", making.key), Record::of(&database));
-    let certificate = certificate::generate(making.key).map_err(|error| Refusal::Internal(error.to_string()))?;
-    making.record.hidden.insert("certificate".into(), certificate.into());
     // Recorded: node types are taken in any case and told in small letters.
     let node_type = making.text("node_type").to_ascii_lowercase();
     making.set("node_type", node_type);
     check_initial_settings(making)?;
-    // The password is the database's to keep, once one runs; nobody else needs it.
+    // What a user logs in by is the user's record's to keep.
     for field in [
         "password",
         "is_backup_schedule_disabled",
@@ -139,7 +138,9 @@ fn build(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
     ] {
         making.record.hidden.remove(field);
     }
-    endpoint::attach_private(making)
+    endpoint::attach_private(making)?;
+    // It names the addresses of the endpoints.
+    certificate::put(making.key, making.record)
 }
 
 /// Some settings can only be made with the instance (recorded: one of MySQL's).

@@ -14,6 +14,7 @@ mod database;
 mod endpoint;
 mod instance;
 mod log;
+pub(crate) mod plane;
 mod privilege;
 mod replica;
 mod schedule;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{READ, WRITE};
-use crate::kernel::{Act, Refusal, Resource, optional, required};
+use crate::kernel::{Act, Making, Refusal, Resource, optional, required};
 
 pub(super) fn user() -> Resource {
     Resource::new("rdb.user")
@@ -19,16 +19,27 @@ pub(super) fn user() -> Resource {
         .order(&["name", "is_admin"])
         .without(&["GET"])
         .permissions(READ, WRITE)
-        .made(|making| {
-            // The password is the database's to keep, once one runs; nobody else needs it.
-            making.record.hidden.clear();
-            Ok(())
-        })
-        .updated(|making| {
-            making.record.hidden.clear();
-            Ok(())
-        })
+        .made(keep_verifier)
+        .updated(keep_verifier)
         .deleted(take_privileges_along)
+}
+
+/// Where a user keeps the verifier of its password, hidden. The password itself is nobody's to keep.
+pub(super) const VERIFIER: &str = "verifier";
+
+/// What a database checks a password by (SCRAM, RFC 5802), salted anew.
+pub(super) fn verifier(password: &str) -> String {
+    postgres_protocol::password::scram_sha_256(password.as_bytes())
+}
+
+fn keep_verifier(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
+    let known = making.tx.get("rdb.user", making.key).and_then(|user| user.hidden.get(VERIFIER).cloned());
+    let said = making.input.get("password").and_then(Value::as_str).map(|password| verifier(password).into());
+    making.record.hidden.clear();
+    if let Some(verifier) = said.or(known) {
+        making.record.hidden.insert(VERIFIER.into(), verifier);
+    }
+    Ok(())
 }
 
 fn take_privileges_along(act: &mut Act<'_, '_>, key: &str) -> Result<(), Refusal> {

@@ -10,7 +10,7 @@ use crate::kernel::{Act, Answer, ArgumentFault, Look, Reason, Record, Refusal};
 const ACTIONS: [&str; 2] = ["accept", "drop"];
 const SCOPE: &str = "(Rule scope: client) ";
 
-fn place(v6: bool) -> &'static str {
+pub(super) fn place(v6: bool) -> &'static str {
     if v6 { "acl_v6" } else { "acl_v4" }
 }
 

@@ -7,6 +7,7 @@
 mod acl;
 mod connector;
 mod ingress_rule;
+pub(crate) mod plane;
 mod private_network;
 mod route;
 mod virtual_cloud;
