@@ -1,6 +1,7 @@
 //! A stack of a scenario's own: the project's program, deployed to the scenario's target.
 
 mod adoption;
+mod application;
 mod setting;
 
 use std::{path::Path, sync::Arc};
@@ -12,7 +13,7 @@ use stackproof::{
     foundation,
     pulumi::{Change, Operation, Outcome, Settings, Stack},
     stack::{Cost, configure},
-    target::Target,
+    target::{Control, Target},
 };
 use stackproof_cloud::control::Totals;
 use tempfile::TempDir;
@@ -20,6 +21,7 @@ use tempfile::TempDir;
 use crate::Inventory;
 
 pub use adoption::Adopted;
+pub use application::Application;
 pub use setting::Setting;
 
 /// The stack's name where a scenario needs but one: it has no configuration file in the repository.
@@ -171,6 +173,11 @@ impl Deployment {
         let name = format!("pulumi-{}-{}.txt", outcome.operation, self.stack.name());
         s.attach(&name, format!("{}{}", outcome.stdout, outcome.stderr))?;
         Ok(outcome)
+    }
+
+    /// The control API of the target.
+    fn control(&self) -> Result<&Control, Failure> {
+        self.target.control().ok_or_else(|| Failure::environment("this target has no control API"))
     }
 
     async fn totals(&self) -> Result<Option<Totals>, Failure> {
