@@ -23,8 +23,7 @@ async fn us1_2_all_services_are_healthy() {
             is(json!({"status": "ok", "database": "available"})),
         )
         .await?;
-        s.when("taking it away again", stack.destroy(s)).await?;
-        Ok(())
+        stack.is_taken_away(s).await
     })
     .await;
 }
@@ -53,8 +52,7 @@ async fn us1_3_the_application_answers_and_uses_its_database() {
         let asset = s.when("putting a file into the bucket and asking for it", application.asset("a.txt", "an asset"));
         let asset = asset.await?;
         s.then("the file is served", Probe::fact("GET /assets/a.txt", asset.text), is("an asset")).await?;
-        s.when("taking it away again", stack.destroy(s)).await?;
-        Ok(())
+        stack.is_taken_away(s).await
     })
     .await;
 }
@@ -80,8 +78,7 @@ async fn us1_3_a_dead_database_is_noticed_and_nothing_is_lost() {
             Ok(application.instance().await?["status"].as_str().unwrap_or_default().to_owned())
         });
         s.then("Scaleway's API says that the database is ready again", ready, is("ready")).await?;
-        s.when("taking it away again", stack.destroy(s)).await?;
-        Ok(())
+        stack.is_taken_away(s).await
     })
     .await;
 }

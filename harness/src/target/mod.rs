@@ -9,6 +9,7 @@ mod cloud;
 mod control;
 mod database;
 mod environment;
+mod handshake;
 mod object;
 mod web;
 
@@ -19,8 +20,9 @@ pub use cloud::{CloudHome, CloudProcess, Launch};
 pub use control::{Attempt, Control};
 pub use database::Login;
 pub use environment::{Credentials, Environment};
+pub use handshake::Tls;
 pub use object::ObjectStorage;
-pub use web::{Page, Tls, Web};
+pub use web::{Page, Web};
 
 pub(crate) use cloud::write_private;
 

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Method, redirect, tls};
+use reqwest::{Client, Method, redirect};
 use serde_json::Value;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::{Environment, api::Api};
+use super::{Environment, Tls, api::Api};
 use crate::Failure;
 
 /// How long an answer may take (NFR-011): a container may have to be started for it.
@@ -37,24 +36,13 @@ impl Page {
     }
 }
 
-/// How a host does TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tls {
-    /// The versions it takes.
-    pub versions: Vec<&'static str>,
-    /// Who its certificate is for.
-    pub subject: String,
-    /// Who signed it.
-    pub issuer: String,
-}
-
 impl Web {
     /// A client for this environment. Redirections are told, not followed.
     ///
     /// # Errors
     /// When the certificate authority of `SSL_CERT_FILE` cannot be read.
     pub fn new(environment: &Environment) -> Result<Self, Failure> {
-        let client = build(environment, |builder| builder)?;
+        let client = build(environment)?;
         Ok(Self { environment: environment.clone(), client })
     }
 
@@ -85,35 +73,16 @@ impl Web {
         Ok(Page { status: answer.status().as_u16(), location, text: answer.text().await.map_err(failed)? })
     }
 
-    /// How the host of an address does TLS: each version is tried.
+    /// How the host of an address does TLS.
     ///
     /// # Errors
-    /// When it does none at all.
+    /// When it does none that can be verified.
     pub async fn tls(&self, url: &str) -> Result<Tls, Failure> {
-        let mut versions = Vec::new();
-        let mut certificate = None;
-        for (name, version) in [("TLSv1.2", tls::Version::TLS_1_2), ("TLSv1.3", tls::Version::TLS_1_3)] {
-            let client = build(&self.environment, |builder| {
-                builder.tls_info(true).tls_version_min(version).tls_version_max(version)
-            })?;
-            if let Ok(answer) = client.get(url).send().await {
-                versions.push(name);
-                let info = answer.extensions().get::<tls::TlsInfo>();
-                certificate = info.and_then(|info| info.peer_certificate().map(<[u8]>::to_vec)).or(certificate);
-            }
-        }
-        let failed = || Failure::failed(format!("{url} does no TLS that can be verified"));
-        let certificate = certificate.ok_or_else(failed)?;
-        let (_, certificate) = X509Certificate::from_der(&certificate).map_err(|error| failed().because(error))?;
-        let (subject, issuer) = (certificate.subject().to_string(), certificate.issuer().to_string());
-        Ok(Tls { versions, subject, issuer })
+        super::handshake::of(&self.environment, url).await
     }
 }
 
-fn build(
-    environment: &Environment,
-    more: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-) -> Result<Client, Failure> {
-    let builder = Api::builder(environment)?.timeout(TIMEOUT).redirect(redirect::Policy::none());
-    more(builder).build().map_err(|error| Failure::environment(format!("no HTTP client could be made: {error}")))
+fn build(environment: &Environment) -> Result<Client, Failure> {
+    let built = Api::builder(environment)?.timeout(TIMEOUT).redirect(redirect::Policy::none()).build();
+    built.map_err(|error| Failure::environment(format!("no HTTP client could be made: {error}")))
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use stackproof::{
     Failure,
@@ -172,8 +173,7 @@ impl Application<'_> {
     /// When the state cannot be read.
     pub async fn login(&self, s: &Scenario) -> Result<Login, Failure> {
         let at = self.database().await?;
-        let password = self.of.stack.get("databasePassword").await?;
-        let password = password.ok_or_else(|| Failure::failed("the stack has no databasePassword"))?;
+        let password = self.password().await?;
         s.secret(&password);
         Ok(Login {
             host: at.ip().to_string(),
@@ -184,6 +184,18 @@ impl Application<'_> {
             database: self.output("database_name")?.to_owned(),
             certificate: self.output("database_certificate")?.to_owned(),
         })
+    }
+
+    /// The password of the application's database user, from Secret Manager.
+    async fn password(&self) -> Result<String, Failure> {
+        let api = self.of.target.api()?;
+        let id = self.output("database_password_secret_id")?;
+        let id = id.rsplit('/').next().unwrap_or(id);
+        let path = api.regional("secret-manager/v1beta1", &format!("secrets/{id}/versions/latest_enabled/access"));
+        let answer = api.get(&path).await?;
+        let data = answer.body["data"].as_str().and_then(|data| STANDARD.decode(data).ok());
+        let password = data.and_then(|data| String::from_utf8(data).ok());
+        password.ok_or_else(|| Failure::failed(format!("GET {path} gave no secret: {}", answer.status)))
     }
 
     /// The same login, from inside the private network.

@@ -9,7 +9,7 @@ use std::{path::Path, sync::Arc};
 use serde_json::{Value, json};
 use stackproof::{
     Failure, Progress, Toolchain, Workspace,
-    acceptance::Scenario,
+    acceptance::{Probe, Scenario, empty},
     foundation,
     pulumi::{Change, Operation, Outcome, Settings, Stack},
     stack::{Cost, configure},
@@ -111,6 +111,20 @@ impl Deployment {
     /// When it fails.
     pub async fn destroy(&self, s: &Scenario) -> Result<Outcome, Failure> {
         self.run(s, &Operation::Destroy).await?.success()
+    }
+
+    /// Takes everything of a scenario away again, and shows that nothing is left.
+    ///
+    /// # Errors
+    /// When it fails, or something is left.
+    pub async fn is_taken_away(&self, s: &Scenario) -> Result<(), Failure> {
+        s.when("taking everything away again", async {
+            self.destroy(s).await?;
+            self.destroy_foundation().await
+        })
+        .await?;
+        let left = Probe::new("GET …/instances, …/vpcs, …", async || Ok(self.inventory().await?.leftovers()));
+        s.then("nothing is left but what Scaleway itself keeps", left, empty()).await
     }
 
     /// Takes away the foundation that the stack stood on.
