@@ -8,7 +8,7 @@ use stackproof_scenarios::Deployment;
 #[tokio::test]
 async fn us1_2_all_services_are_healthy() {
     accept("US1.2", async |s| {
-        let stack = s.given("a configured stack", Deployment::configured(s)).await?;
+        let stack = s.given("a configured stack", Deployment::that_runs(s)).await?;
         s.given("it is deployed", stack.up(s)).await?;
         let unwell = Probe::new("GET …/instances, …/containers, …", async || {
             let told = stack.health().await?;
@@ -33,7 +33,7 @@ async fn us1_2_all_services_are_healthy() {
 #[tokio::test]
 async fn us1_3_the_application_answers_and_uses_its_database() {
     accept("US1.3", async |s| {
-        let stack = s.given("a configured stack", Deployment::configured(s)).await?;
+        let stack = s.given("a configured stack", Deployment::that_runs(s)).await?;
         s.given("it is deployed", stack.up(s)).await?;
         let application = stack.application().await?;
         let front = Probe::new(application.url()?, async || Ok(application.get("/").await?.status));
@@ -62,7 +62,7 @@ async fn us1_3_the_application_answers_and_uses_its_database() {
 async fn us1_3_a_dead_database_is_noticed_and_nothing_is_lost() {
     accept("US1.3", async |s| {
         s.needs(Capability::Machines)?;
-        let stack = s.given("a configured stack", Deployment::configured(s)).await?;
+        let stack = s.given("a configured stack", Deployment::that_runs(s)).await?;
         s.given("it is deployed", stack.up(s)).await?;
         let application = stack.application().await?;
         for number in 0..5 {

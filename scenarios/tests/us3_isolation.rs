@@ -21,7 +21,7 @@ async fn says(login: &Login, query: &str) -> Result<String, Failure> {
 async fn us3_3_the_database_is_reached_from_its_private_network_only() {
     accept("US3.3", async |s| {
         s.needs(Capability::Machines)?;
-        let stack = s.given("a configured stack", Deployment::configured(s)).await?;
+        let stack = s.given("a configured stack", Deployment::that_runs(s)).await?;
         s.given("it is deployed", stack.up(s)).await?;
         let application = stack.application().await?;
         s.given("the application has kept a note", application.note("between us")).await?;

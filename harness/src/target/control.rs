@@ -112,6 +112,17 @@ impl Control {
         self.call(Method::GET, "/resources", None::<()>).await
     }
 
+    /// What this machine cannot run behind the API, each with what to do about it.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn missing(&self) -> Result<Vec<String>, Failure> {
+        let told: Value = self.call(Method::GET, "/planes", None::<()>).await?;
+        let missing = told["missing"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let isolation = told["isolation"]["missing"].as_str().map(|missing| format!("private networks: {missing}"));
+        Ok(missing.map(str::to_owned).chain(isolation).collect())
+    }
+
     /// A way into a private network: an address of this machine that leads to one inside.
     ///
     /// # Errors

@@ -48,6 +48,22 @@ impl Deployment {
         setting.stack(NAME, &project).await
     }
 
+    /// The same, for scenarios about what runs: where this machine cannot run it, they do not apply.
+    ///
+    /// # Errors
+    /// As above, and where something cannot run here.
+    pub async fn that_runs(s: &Scenario) -> Result<Self, Failure> {
+        let stack = Self::configured(s).await?;
+        let missing = match stack.target.control() {
+            Some(control) => control.missing().await?,
+            None => Vec::new(),
+        };
+        if missing.is_empty() {
+            return Ok(stack);
+        }
+        Err(s.does_not_apply(format!("not provable on this machine: {}", missing.join("; "))))
+    }
+
     /// Runs `pulumi up`.
     ///
     /// # Errors
