@@ -5,3 +5,4 @@
 
 pub mod containers;
 pub mod network;
+pub mod serverless;
