@@ -4,5 +4,6 @@
 //! processes, and tells what became of it. The local cloud (`mocks/src/planes`) translates its resources into them.
 
 pub mod containers;
+pub mod databases;
 pub mod network;
 pub mod serverless;

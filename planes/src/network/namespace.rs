@@ -74,6 +74,11 @@ impl Namespace {
         .await
     }
 
+    /// Puts the present thread inside, for good.
+    pub(crate) fn enter(&self) -> std::io::Result<()> {
+        Ok(setns(&*self.file, CloneFlags::CLONE_NEWNET)?)
+    }
+
     pub(super) fn links(&self) -> &Handle {
         &self.links
     }
