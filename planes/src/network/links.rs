@@ -70,7 +70,7 @@ pub(super) struct Cable<'a> {
 
 /// Lays a cable; gives the indexes of the bridge's end and of the other.
 pub(super) async fn plug(space: &Namespace, other: &Namespace, cable: &Cable<'_>) -> Result<(u32, u32)> {
-    let mut far: LinkMessage = LinkMessageBuilder::<LinkUnspec>::new().name(cable.name).up().build();
+    let mut far: LinkMessage = LinkMessageBuilder::<LinkUnspec>::new().name(cable.name).build();
     far.attributes.push(LinkAttribute::NetNsFd(other.descriptor()));
     if let Some(address) = cable.address {
         far.attributes.push(LinkAttribute::Address(hardware(address)));

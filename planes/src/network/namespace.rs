@@ -29,6 +29,14 @@ impl Namespace {
             // Else the answers' way back decides which packets are taken, and a router that asks rules asks them twice.
             std::fs::write("/proc/sys/net/ipv4/conf/all/rp_filter", "0")?;
             std::fs::write("/proc/sys/net/ipv4/conf/default/rp_filter", "0")?;
+            // Nobody else can have an address here: it is good at once. Else a router waits a second for its own.
+            for family in ["all", "default"] {
+                match std::fs::write(format!("/proc/sys/net/ipv6/conf/{family}/accept_dad"), "0") {
+                    // A machine without IPv6.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    other => other?,
+                }
+            }
             // Who runs here is no one the machine would know: any port is free to any user.
             std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")?;
             Ok((file, netlink, links))

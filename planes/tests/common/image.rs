@@ -50,6 +50,9 @@ fn entry(builder: &mut tar::Builder<Vec<u8>>, path: &str, mode: u32, content: &[
     let mut header = tar::Header::new_gnu();
     header.set_size(content.len() as u64);
     header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     builder.append_data(&mut header, path, content).unwrap();
 }
 
