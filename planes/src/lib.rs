@@ -6,3 +6,4 @@
 pub mod containers;
 pub mod databases;
 pub mod network;
+pub mod serverless;
