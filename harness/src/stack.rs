@@ -64,6 +64,8 @@ pub struct Cost {
     pub cloud_seconds: f64,
     /// `cloud_seconds` in `wall_seconds`, in percent.
     pub cloud_percent: f64,
+    /// Seconds in which the cloud waited for databases and containers to be as asked.
+    pub waiting_seconds: f64,
     /// Answers that made the client ask again later.
     pub not_ready: u64,
     /// Requests for routes the local cloud does not have.
@@ -79,6 +81,7 @@ impl Cost {
             requests: after.requests - before.requests,
             cloud_seconds,
             cloud_percent: 100.0 * cloud_seconds / wall_seconds.max(f64::MIN_POSITIVE),
+            waiting_seconds: after.waiting_seconds - before.waiting_seconds,
             not_ready: after.not_ready - before.not_ready,
             unknown_routes: after.unknown_routes - before.unknown_routes,
         }
@@ -89,11 +92,13 @@ impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "local cloud: {} requests in {:.2} s, {:.1} % of {:.1} s; {} polls not ready, {} unknown routes",
+            "local cloud: {} requests in {:.2} s, {:.1} % of {:.1} s, {:.1} s waiting for what runs behind it; {} polls \
+             not ready, {} unknown routes",
             self.requests,
             self.cloud_seconds,
             self.cloud_percent,
             self.wall_seconds,
+            self.waiting_seconds,
             self.not_ready,
             self.unknown_routes,
         )

@@ -47,7 +47,7 @@ pub struct Front {
     containers: OnceLock<Answering>,
     blobs: Blobs,
     faults: Faults,
-    traffic: Traffic,
+    traffic: Arc<Traffic>,
 }
 
 impl Front {
@@ -58,16 +58,7 @@ impl Front {
     pub fn new(cloud: Arc<Cloud>, object: Answering, registry: Answering, blobs: Blobs) -> Result<Self, String> {
         let api = Api::new(Arc::clone(&cloud))?;
         let containers = OnceLock::new();
-        Ok(Self {
-            cloud,
-            api,
-            object,
-            registry,
-            containers,
-            blobs,
-            faults: Faults::default(),
-            traffic: Traffic::default(),
-        })
+        Ok(Self { cloud, api, object, registry, containers, blobs, faults: Faults::default(), traffic: Arc::default() })
     }
 
     /// From now on this answers requests for containers. Set once; a second time changes nothing.
@@ -101,7 +92,8 @@ impl Front {
     }
 
     /// Answers a request that came through a door.
-    pub async fn answer(&self, door: Door, request: Request<Body>) -> Response<Body> {
+    pub async fn answer(&self, door: Door, mut request: Request<Body>) -> Response<Body> {
+        request.extensions_mut().insert(Arc::clone(&self.traffic));
         let begun = self.traffic.begin();
         let method = request.method().to_string();
         let target = target(&request);
@@ -132,7 +124,10 @@ impl Front {
             Door::ObjectStorage => (self.object)(request).await,
             Door::ContainerRegistry => (self.registry)(request).await,
             Door::Containers => match self.containers.get() {
-                Some(containers) => containers(request).await,
+                Some(containers) => {
+                    let _waits = self.traffic.wait();
+                    containers(request).await
+                }
                 None => scripted(501, &BTreeMap::new(), &json!({"message": "this local cloud runs no containers"})),
             },
         }

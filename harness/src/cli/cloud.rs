@@ -164,6 +164,8 @@ async fn be_the_cloud(serve: Serve) -> Result<(), Failure> {
     let filter = tracing_subscriber::EnvFilter::new("warn,s3s=off");
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let failed = |error: &dyn std::fmt::Display| Failure::environment("the local cloud cannot start").because(error);
+    // Asked now: its folder may be gone when the cloud ends.
+    let behind = if serve.planes && !serve.keep { Some(home.planes_dir()?) } else { None };
     let server = Server::start(config).await.map_err(|error| failed(&error))?;
     let line = serde_json::to_string(server.ready()).map_err(|error| failed(&error))?;
     println!("{line}");
@@ -182,8 +184,7 @@ async fn be_the_cloud(serve: Serve) -> Result<(), Failure> {
         () = parent => {}
     }
     server.stop().await;
-    if !serve.keep && serve.planes {
-        let folder = home.planes_dir()?;
+    if let Some(folder) = behind {
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 tracing::warn!(%error, folder = %folder.display(), "what ran behind the API left something");

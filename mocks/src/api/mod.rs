@@ -18,6 +18,7 @@ pub use auth::{SECRET_KIND, secret_key_digest};
 pub(crate) use auth::{caller, caller_of, has_expired};
 pub use error::render;
 
+use crate::control::Traffic;
 use crate::kernel::{Answer, AuditEntry, Call, Cloud, Operation, Reason, Refusal, Resource, Route};
 use router::{Matched, Router};
 
@@ -102,8 +103,9 @@ impl Api {
         let query = form_pairs(head.uri.query().unwrap_or_default());
         let mut call = Call { caller, params: matched.params, query, body, prepared: Value::Null, view: None };
         let (resource, route) = (matched.resource, &matched.route);
+        let traffic = head.extensions.get::<Arc<Traffic>>();
         let observed = self.cloud.observe(resource, route, &call);
-        let answer = self.carry_out(resource, route, &mut call).await;
+        let answer = self.carry_out(resource, route, &mut call, traffic).await;
         if let Some(observed) = observed {
             *entry =
                 Some(audit::entry(&self.cloud, &observed, resource, route, &call, &head.headers, answer.as_ref().ok()));
@@ -115,12 +117,19 @@ impl Api {
         Ok(answer)
     }
 
-    async fn carry_out(&self, resource: &Resource, route: &Route, call: &mut Call) -> Result<Answer, Refusal> {
+    async fn carry_out(
+        &self,
+        resource: &Resource,
+        route: &Route,
+        call: &mut Call,
+        traffic: Option<&Arc<Traffic>>,
+    ) -> Result<Answer, Refusal> {
         if let Some(work) = self.cloud.prepare(resource, route, call)? {
             let done = tokio::task::spawn_blocking(work).await;
             call.prepared = done.map_err(|error| Refusal::Internal(error.to_string()))??;
         }
         let answer = self.cloud.answer(resource, route, call)?;
+        let _waits = traffic.map(Traffic::wait);
         Ok(self.cloud.awaited(resource, route, call, answer).await)
     }
 }

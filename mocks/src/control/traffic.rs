@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,6 +21,10 @@ pub struct Totals {
     pub requests: u64,
     /// Seconds of wall-clock time in which at least one request was being answered.
     pub busy_seconds: f64,
+    /// Seconds of wall-clock time in which at least one request waited for what runs behind the API. They are not
+    /// busy ones.
+    #[serde(default)]
+    pub waiting_seconds: f64,
     /// Answers that told of a state the client has to ask for again.
     pub not_ready: u64,
     /// Requests for routes the local cloud does not have (501).
@@ -59,6 +64,42 @@ struct State {
     log: VecDeque<Seen>,
     under_way: u64,
     busy_since: Option<Instant>,
+    waiting: u64,
+    waiting_since: Option<Instant>,
+}
+
+impl State {
+    /// One request less is being answered.
+    fn less_to_do(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
+        if self.under_way == 0
+            && let Some(since) = self.busy_since.take()
+        {
+            self.totals.busy_seconds += since.elapsed().as_secs_f64();
+        }
+    }
+
+    /// One request more is being answered.
+    fn more_to_do(&mut self, now: Instant) {
+        self.under_way += 1;
+        self.busy_since.get_or_insert(now);
+    }
+}
+
+/// A request that waits for what runs behind the API, until this is dropped.
+pub(crate) struct Waits(Arc<Traffic>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        let mut state = self.0.0.lock();
+        state.waiting = state.waiting.saturating_sub(1);
+        if state.waiting == 0
+            && let Some(since) = state.waiting_since.take()
+        {
+            state.totals.waiting_seconds += since.elapsed().as_secs_f64();
+        }
+        state.more_to_do(Instant::now());
+    }
 }
 
 /// A request under way.
@@ -68,10 +109,17 @@ impl Traffic {
     /// A request begins.
     pub(crate) fn begin(&self) -> UnderWay {
         let now = Instant::now();
-        let mut state = self.0.lock();
-        state.under_way += 1;
-        state.busy_since.get_or_insert(now);
+        self.0.lock().more_to_do(now);
         UnderWay(now)
+    }
+
+    /// A request under way waits for what runs behind the API.
+    pub(crate) fn wait(self: &Arc<Self>) -> Waits {
+        let mut state = self.0.lock();
+        state.less_to_do();
+        state.waiting += 1;
+        state.waiting_since.get_or_insert_with(Instant::now);
+        Waits(Arc::clone(self))
     }
 
     /// A request has been answered.
@@ -86,12 +134,7 @@ impl Traffic {
     ) {
         let took = begun.0.elapsed();
         let mut state = self.0.lock();
-        state.under_way = state.under_way.saturating_sub(1);
-        if state.under_way == 0
-            && let Some(since) = state.busy_since.take()
-        {
-            state.totals.busy_seconds += since.elapsed().as_secs_f64();
-        }
+        state.less_to_do();
         let totals = &mut state.totals;
         totals.requests += 1;
         totals.not_ready += u64::from(outcome.not_ready);

@@ -35,6 +35,9 @@ use unit::Units;
 /// How long an answer waits for what runs behind it, at most.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How long containers may take to end with the cloud.
+const FAREWELL: Duration = Duration::from_secs(3);
+
 /// What is to run behind a cloud's API.
 #[derive(Clone, Debug, Default)]
 pub enum Config {
@@ -169,7 +172,10 @@ impl Planes {
     pub async fn stop(&self) {
         self.stop.cancel();
         if let Some(containers) = &self.containers {
-            containers.plane().stop().await;
+            // Their helpers end with this process, and they with those.
+            if tokio::time::timeout(FAREWELL, containers.plane().stop()).await.is_err() {
+                tracing::warn!("containers did not end in {FAREWELL:?}; they are killed");
+            }
         }
         if let Some(databases) = &self.databases {
             databases.plane().stop().await;
