@@ -114,6 +114,7 @@ async fn two_of_one_image_do_not_see_each_others_files() {
     assert!(began.elapsed() < Duration::from_secs(10), "it was waited for though it handles no SIGTERM");
     let ended = check(&a, 8080, &Check::Tcp, patience).await.unwrap_err();
     assert!(matches!(ended, Unhealthy::Ended(_)));
+    b.stop(Duration::ZERO).await;
 }
 
 #[tokio::test]
@@ -130,6 +131,9 @@ async fn who_listens_in_the_wrong_place_is_told_so() {
     let ends = rig.start(spec("ends", &["exit", "3"])).await.unwrap();
     let ended = listening(&ends, 8080, within).await.unwrap_err();
     assert_eq!(ended.to_string(), "the container does not run: it ended with code 3");
+    for container in [wrong, own] {
+        container.stop(Duration::ZERO).await;
+    }
 }
 
 #[tokio::test]
@@ -158,6 +162,7 @@ async fn limits_hold() {
     let (age, used) = (spins.age(), spins.usage().unwrap().cpu);
     assert!(used < age.mul_f64(0.35), "{used:?} of {age:?} with a fifth of a processor");
     assert!(used > Duration::from_millis(20), "{used:?} of {age:?}");
+    spins.stop(Duration::ZERO).await;
     let limits = Limits { processes: Some(20), ..Limits::default() };
     let many = rig.start(ContainerSpec { limits, ..spec("many", &["multiply"]) }).await.unwrap();
     assert_eq!(many.ended().await.ended, Ended::Code(0));
@@ -226,7 +231,20 @@ async fn logs_are_followed() {
     assert_eq!(said(&talks, Stream::Err), ["!one", "!two"]);
 }
 
-/// Control groups, processes and folders of containers of this runtime.
+/// The folders of the control groups of all containers of this runtime, as it noted them down.
+fn groups(runtime: &Path) -> Vec<std::path::PathBuf> {
+    let running = std::fs::read_dir(runtime.join("running")).unwrap();
+    let noted = running.map(|entry| std::fs::read(entry.unwrap().path().join("made.json")).unwrap());
+    let noted = noted.map(|made| serde_json::from_slice::<serde_json::Value>(&made).unwrap());
+    let folders: Vec<_> = noted
+        .flat_map(|made| made["folders"].as_array().unwrap().clone())
+        .map(|folder| std::path::PathBuf::from(folder[1].as_str().unwrap()))
+        .collect();
+    assert!(!folders.is_empty() && folders.iter().all(|folder| folder.is_dir()), "{folders:?}");
+    folders
+}
+
+/// Processes and folders of containers of this runtime.
 fn left(runtime: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let running = std::fs::read_dir(runtime.join("running")).unwrap();
@@ -251,8 +269,10 @@ async fn nothing_is_left_of_a_container() {
     println!("a container started in {:?}", began.elapsed());
     assert_eq!(common::machine(), before, "its mounts are its own");
     assert!(!left(&runtime).is_empty());
+    let groups = groups(&runtime);
     container.stop(Duration::from_secs(1)).await;
     assert_eq!(left(&runtime), Vec::<String>::new());
+    assert!(!groups.iter().any(|group| group.exists()), "a control group is left: {groups:?}");
     // Dropped is as good as stopped.
     let container = rig.start(spec("dropped", &["wait"])).await.unwrap();
     let pid = container.pid();
@@ -312,8 +332,10 @@ async fn a_killed_owner_takes_its_containers_with_it_and_the_rest_is_swept() {
     };
     tokio::time::timeout(Duration::from_secs(20), gone).await.expect("the container outlived its owner");
     assert!(!left(&folder.path().join("runtime")).is_empty(), "its folder is still there");
+    let groups = groups(&folder.path().join("runtime"));
     drop(Runtime::open(&folder.path().join("runtime"), image::helper()).await.unwrap());
     assert_eq!(left(&folder.path().join("runtime")), Vec::<String>::new());
+    assert!(!groups.iter().any(|group| group.exists()), "a control group is left: {groups:?}");
     assert_eq!(common::machine(), before);
     let holds = |process: &std::fs::DirEntry| {
         std::fs::read_link(process.path().join("ns/net")).is_ok_and(|found| found == namespace)
