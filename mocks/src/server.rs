@@ -199,7 +199,7 @@ impl Server {
             profile: format!("{:?}", config.profile).to_lowercase(),
         };
         if config.control {
-            let router = control::router(Arc::clone(&front), json!(ready));
+            let router = control::router(Arc::clone(&front), planes.clone(), json!(ready));
             let answer = move |request| {
                 let router = router.clone();
                 async move {

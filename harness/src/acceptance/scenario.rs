@@ -122,8 +122,14 @@ impl Scenario {
         let Some(reason) = self.target().lacks(capability) else {
             return Ok(());
         };
+        Err(self.does_not_apply(reason))
+    }
+
+    /// Ends the scenario as one that does not apply here, and says why.
+    pub fn does_not_apply(&self, reason: impl Into<String>) -> Failure {
+        let reason = reason.into();
         self.record().not_applicable = Some(reason.clone());
-        Err(Failure::usage(reason))
+        Failure::usage(reason)
     }
 
     /// Records a number that may not be above its limit; a broken budget fails the scenario at its end.

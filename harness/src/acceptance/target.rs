@@ -38,6 +38,8 @@ pub enum Capability {
     Snapshots,
     /// Reading the cloud's own request log and events.
     Inspection,
+    /// Trying private networks from inside and outside, and killing what runs.
+    Machines,
 }
 
 impl TargetName {
@@ -91,6 +93,7 @@ impl fmt::Display for Capability {
             Self::Clock => "turn the clock",
             Self::Snapshots => "fork a snapshot",
             Self::Inspection => "show its request log",
+            Self::Machines => "try private networks from inside and kill what runs",
         })
     }
 }

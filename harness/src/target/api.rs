@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use reqwest::{Certificate, Client, Method, Proxy};
+use reqwest::{Certificate, Client, ClientBuilder, Method, Proxy};
 use serde_json::{Value, json};
 
 use super::{Credentials, Environment};
@@ -44,6 +44,12 @@ impl Api {
 
     /// An HTTP client that goes the way and trusts the roots of this environment.
     pub(crate) fn client(environment: &Environment) -> Result<Client, Failure> {
+        let client = Self::builder(environment)?.build();
+        client.map_err(|error| Failure::environment(format!("no HTTP client could be made: {error}")))
+    }
+
+    /// What such a client is made of.
+    pub(super) fn builder(environment: &Environment) -> Result<ClientBuilder, Failure> {
         let broken = |what: String| Failure::environment(what).next("stackproof cloud stop && stackproof cloud start");
         crate::tls::install();
         let mut builder = Client::builder().user_agent(AGENT).timeout(TIMEOUT).no_proxy();
@@ -58,7 +64,7 @@ impl Api {
                 certificates.map_err(|error| broken(format!("{path} holds no certificates: {error}")))?;
             builder = builder.tls_certs_only(certificates);
         }
-        builder.build().map_err(|error| broken(format!("no HTTP client could be made: {error}")))
+        Ok(builder)
     }
 
     /// Who asks.

@@ -1,6 +1,6 @@
 //! The control API of a local cloud: what no real cloud offers.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use reqwest::{Client, Method};
 use serde::{Serialize, de::DeserializeOwned};
@@ -8,6 +8,15 @@ use serde_json::{Value, json};
 use stackproof_cloud::control::{Fault, FaultReport, Totals};
 
 use crate::Failure;
+
+/// What came of trying to connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// Someone took the connection.
+    Connected,
+    /// Nobody did: what happened.
+    Refused(String),
+}
 
 /// A client of a local cloud's control API.
 #[derive(Clone)]
@@ -101,6 +110,56 @@ impl Control {
     /// When the cloud does not answer.
     pub async fn resources(&self) -> Result<Value, Failure> {
         self.call(Method::GET, "/resources", None::<()>).await
+    }
+
+    /// What this machine cannot run behind the API, each with what to do about it.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn missing(&self) -> Result<Vec<String>, Failure> {
+        let told: Value = self.call(Method::GET, "/planes", None::<()>).await?;
+        let missing = told["missing"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let isolation = told["isolation"]["missing"].as_str().map(|missing| format!("private networks: {missing}"));
+        Ok(missing.map(str::to_owned).chain(isolation).collect())
+    }
+
+    /// A way into a private network: an address of this machine that leads to one inside.
+    ///
+    /// # Errors
+    /// When there is no such network, or the machine has no networks of its own for it.
+    pub async fn tunnel(&self, network: &str, to: SocketAddr) -> Result<SocketAddr, Failure> {
+        let answer: Value =
+            self.call(Method::POST, "/planes/tunnels", Some(json!({"network": network, "to": to}))).await?;
+        let listens = answer["listens"].as_str().and_then(|at| at.parse().ok());
+        listens.ok_or_else(|| Failure::environment("the local cloud opened no tunnel").because(&answer["message"]))
+    }
+
+    /// Tries to connect from something that is in this private network only, or in none.
+    ///
+    /// # Errors
+    /// When there is no such network, or the machine has no networks of its own for it.
+    pub async fn attempt(&self, network: Option<&str>, to: SocketAddr) -> Result<Attempt, Failure> {
+        let answer: Value =
+            self.call(Method::POST, "/planes/probes", Some(json!({"network": network, "to": to}))).await?;
+        match &answer["reached"] {
+            Value::String(reached) if reached == "connected" => Ok(Attempt::Connected),
+            Value::String(reached) => Ok(Attempt::Refused(reached.replace('_', " "))),
+            Value::Object(reached) => Ok(Attempt::Refused(reached["failed"].as_str().unwrap_or_default().to_owned())),
+            _ => Err(Failure::environment("the local cloud could not try").because(&answer["message"])),
+        }
+    }
+
+    /// Kills the server of a database instance, as a machine's failure would.
+    ///
+    /// # Errors
+    /// When none runs.
+    pub async fn kill_database(&self, instance: &str) -> Result<(), Failure> {
+        let path = format!("/planes/databases/{instance}/kill");
+        let answer: Value = self.call(Method::POST, &path, None::<()>).await?;
+        if answer["process"].is_u64() {
+            return Ok(());
+        }
+        Err(Failure::environment("no database was killed").because(&answer["message"]))
     }
 
     async fn call<B: Serialize, R: DeserializeOwned>(

@@ -7,16 +7,22 @@
 mod api;
 mod cloud;
 mod control;
+mod database;
 mod environment;
+mod handshake;
 mod object;
+mod web;
 
 use std::path::Path;
 
 pub use api::{Api, ApiAnswer};
 pub use cloud::{CloudHome, CloudProcess, Launch};
-pub use control::Control;
+pub use control::{Attempt, Control};
+pub use database::Login;
 pub use environment::{Credentials, Environment};
+pub use handshake::Tls;
 pub use object::ObjectStorage;
+pub use web::{Page, Web};
 
 pub(crate) use cloud::write_private;
 
@@ -105,6 +111,14 @@ impl Target {
     /// When its certificate authority cannot be read.
     pub fn api(&self) -> Result<Api, Failure> {
         Api::new(&self.environment)
+    }
+
+    /// A client of what stacks on it serve on the web.
+    ///
+    /// # Errors
+    /// When its certificate authority cannot be read.
+    pub fn web(&self) -> Result<Web, Failure> {
+        Web::new(&self.environment)
     }
 
     /// A client of its Object Storage.

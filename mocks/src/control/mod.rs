@@ -4,6 +4,7 @@
 //! It is served on a listener of its own, and not at all when the cloud is to be
 //! known by environment alone.
 
+mod behind;
 mod fault;
 mod routes;
 mod traffic;

@@ -13,10 +13,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Fault;
-use crate::{front::Front, kernel::rfc3339};
+use crate::{front::Front, kernel::rfc3339, planes::Planes};
 
 /// The control API of a cloud. `ready` is what `GET /status` tells: addresses and environment.
-pub fn router(front: Arc<Front>, ready: Value) -> Router {
+pub fn router(front: Arc<Front>, planes: Option<Arc<Planes>>, ready: Value) -> Router {
+    let behind = super::behind::routes(planes);
     Router::new()
         .route("/status", get(move || async move { Json(ready) }))
         .route("/traffic", get(traffic).delete(reset_traffic))
@@ -29,6 +30,7 @@ pub fn router(front: Arc<Front>, ready: Value) -> Router {
         .route("/resources", get(resources))
         .route("/fork", post(fork))
         .with_state(front)
+        .merge(behind)
 }
 
 async fn traffic(State(front): State<Arc<Front>>) -> Json<super::Totals> {

@@ -52,6 +52,13 @@ impl Plane {
         Some(running.service.dial().await)
     }
 
+    /// What a container's processes said last.
+    pub(super) fn logs(&self, key: &str) -> Option<String> {
+        let running = self.running.lock().get(key).cloned()?;
+        let lines = running.service.logs().lines();
+        Some(lines.iter().map(|line| format!("{} {}\n", crate::kernel::rfc3339(line.at), line.text)).collect())
+    }
+
     /// Takes in the image that a reference names now; gives its digest.
     async fn pull(&self, reference: &str) -> Result<String, String> {
         let cloud = self.cloud.upgrade().ok_or("the cloud is being stopped")?;

@@ -5,6 +5,10 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use parking_lot::Mutex;
 use stackproof_planes::{
     databases::{Databases, Phase, Status},
@@ -17,6 +21,9 @@ use crate::{
     kernel::{Cloud, Record, Tables},
     services::rdb_plane as plane,
 };
+
+/// How much of a log is told.
+const MOST_LOG: u64 = 256 << 10;
 
 pub(super) struct Plane {
     databases: Arc<Databases>,
@@ -33,6 +40,20 @@ impl Plane {
     pub(super) async fn stop(&self) {
         self.watched.lock().clear();
         self.databases.stop().await;
+    }
+
+    /// Kills the process that serves an instance, as a machine's failure would. Gives which it was.
+    pub(super) fn kill(&self, key: &str) -> Result<u32, String> {
+        let process = self.databases.process(key).map_err(|error| error.to_string())?;
+        let process = process.ok_or_else(|| format!("no server runs for instance {key}"))?;
+        let pid = i32::try_from(process).map_err(|error| error.to_string())?;
+        kill(Pid::from_raw(pid), Signal::SIGKILL).map_err(|error| format!("process {pid}: {error}"))?;
+        Ok(process)
+    }
+
+    /// What the server of an instance said last.
+    pub(super) fn logs(&self, key: &str) -> Option<String> {
+        self.databases.logs(key, MOST_LOG).ok()
     }
 
     /// Tells of a server's death and return, from now on.

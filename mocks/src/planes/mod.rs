@@ -8,9 +8,11 @@ mod containers;
 mod databases;
 mod ingress;
 mod networks;
+mod tunnel;
 mod unit;
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Weak},
     time::Duration,
@@ -21,12 +23,13 @@ use http::{Request, Response};
 use stackproof_planes::{
     containers::{Helper, Runtime},
     databases::Databases,
-    network::{Driver, Fabric, Isolation},
+    network::{Driver, Fabric, Isolation, Probe},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::kernel::{Behind, Blobs, Cloud, Store, Tables};
 use networks::Networks;
+use tunnel::Tunnels;
 use unit::Units;
 
 /// How long an answer waits for what runs behind it, at most.
@@ -55,6 +58,7 @@ pub struct Planes {
     networks: Networks,
     databases: Option<Units<databases::Plane>>,
     containers: Option<Units<containers::Plane>>,
+    tunnels: Tunnels,
     /// What this machine cannot run, and what to do about it.
     missing: Vec<String>,
     isolation: Isolation,
@@ -81,6 +85,7 @@ impl Planes {
         let planes = Arc::new(Self {
             store: Arc::clone(cloud.store()),
             networks: Networks::new(Arc::clone(&fabric)),
+            tunnels: Tunnels::new(Arc::clone(&fabric)),
             databases: databases
                 .map(|it| Units::new(databases::Plane::new(it, Arc::clone(&fabric), Arc::downgrade(cloud)), cloud)),
             containers: runtime.map(|runtime| {
@@ -116,6 +121,37 @@ impl Planes {
             Some(containers) => ingress::answer(&self.store, containers.plane(), request).await,
             None => ingress::nothing_runs(&self.missing),
         }
+    }
+
+    /// A way into a private network for tools of this machine: an address of it that leads to another one inside.
+    ///
+    /// # Errors
+    /// When there is no such network, or the machine cannot isolate one.
+    pub async fn tunnel(&self, network: &str, to: SocketAddr) -> Result<SocketAddr, String> {
+        self.tunnels.open(&self.store, network, to).await
+    }
+
+    /// Tries to connect from a place that is only in this private network, or in none.
+    ///
+    /// # Errors
+    /// When there is no such network, or the machine cannot isolate one.
+    pub async fn probe(&self, network: Option<&str>, to: SocketAddr) -> Result<Probe, String> {
+        self.tunnels.probe(&self.store, network, to).await
+    }
+
+    /// Kills the server of a database instance, as a machine's failure would. Gives its process.
+    ///
+    /// # Errors
+    /// When none runs.
+    pub fn kill(&self, instance: &str) -> Result<u32, String> {
+        let databases = self.databases.as_ref().ok_or_else(|| self.missing.join("; "))?;
+        databases.plane().kill(instance)
+    }
+
+    /// What the processes behind a database instance or a container said last; none where nothing runs for it.
+    pub fn logs(&self, key: &str) -> Option<String> {
+        let container = self.containers.as_ref().and_then(|containers| containers.plane().logs(key));
+        container.or_else(|| self.databases.as_ref()?.plane().logs(key))
     }
 
     /// Brings everything to what the records want.

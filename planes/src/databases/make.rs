@@ -137,6 +137,12 @@ impl Keeper {
             files::write(&data.join("standby.signal"), "", &wanted.engine.account)?;
             self.shared.ready(leader).await?;
         }
+        // The server is content with any one of its addresses; here it is all of them.
+        let private = wanted.instance.private.iter().flat_map(|private| &private.addresses).copied();
+        for address in private.chain(wanted.door.map(|door| door.ip())) {
+            let at = SocketAddr::new(address, wanted.port);
+            wanted.place.listen(at).await.map_err(Error::machine(format!("listening on {at}")))?;
+        }
         let start = Start {
             engine: &wanted.engine,
             place: &wanted.place,

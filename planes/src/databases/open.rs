@@ -238,6 +238,13 @@ impl Databases {
         files::aside(move || files::remove(&folder)).await
     }
 
+    /// The process that serves an instance, while one does.
+    pub fn process(&self, id: &str) -> Result<Option<u32>> {
+        let data = standby::current(&self.shared.home(checked("instance", id)?));
+        let text = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+        Ok(text.lines().next().and_then(|line| line.trim().parse().ok()))
+    }
+
     /// The bytes an instance's data takes.
     pub async fn usage(&self, id: &str) -> Result<u64> {
         let data = standby::current(&self.shared.home(checked("instance", id)?));

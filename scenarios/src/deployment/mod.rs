@@ -1,6 +1,7 @@
 //! A stack of a scenario's own: the project's program, deployed to the scenario's target.
 
 mod adoption;
+mod application;
 mod setting;
 
 use std::{path::Path, sync::Arc};
@@ -8,11 +9,11 @@ use std::{path::Path, sync::Arc};
 use serde_json::{Value, json};
 use stackproof::{
     Failure, Progress, Toolchain, Workspace,
-    acceptance::Scenario,
+    acceptance::{Probe, Scenario, empty},
     foundation,
     pulumi::{Change, Operation, Outcome, Settings, Stack},
     stack::{Cost, configure},
-    target::Target,
+    target::{Control, Target},
 };
 use stackproof_cloud::control::Totals;
 use tempfile::TempDir;
@@ -20,6 +21,7 @@ use tempfile::TempDir;
 use crate::Inventory;
 
 pub use adoption::Adopted;
+pub use application::Application;
 pub use setting::Setting;
 
 /// The stack's name where a scenario needs but one: it has no configuration file in the repository.
@@ -44,6 +46,22 @@ impl Deployment {
         let setting = Setting::instant(s).await?;
         let project = setting.project().to_owned();
         setting.stack(NAME, &project).await
+    }
+
+    /// The same, for scenarios about what runs: where this machine cannot run it, they do not apply.
+    ///
+    /// # Errors
+    /// As above, and where something cannot run here.
+    pub async fn that_runs(s: &Scenario) -> Result<Self, Failure> {
+        let stack = Self::configured(s).await?;
+        let missing = match stack.target.control() {
+            Some(control) => control.missing().await?,
+            None => Vec::new(),
+        };
+        if missing.is_empty() {
+            return Ok(stack);
+        }
+        Err(s.does_not_apply(format!("not provable on this machine: {}", missing.join("; "))))
     }
 
     /// Runs `pulumi up`.
@@ -111,6 +129,20 @@ impl Deployment {
         self.run(s, &Operation::Destroy).await?.success()
     }
 
+    /// Takes everything of a scenario away again, and shows that nothing is left.
+    ///
+    /// # Errors
+    /// When it fails, or something is left.
+    pub async fn is_taken_away(&self, s: &Scenario) -> Result<(), Failure> {
+        s.when("taking everything away again", async {
+            self.destroy(s).await?;
+            self.destroy_foundation().await
+        })
+        .await?;
+        let left = Probe::new("GET …/instances, …/vpcs, …", async || Ok(self.inventory().await?.leftovers()));
+        s.then("nothing is left but what Scaleway itself keeps", left, empty()).await
+    }
+
     /// Takes away the foundation that the stack stood on.
     ///
     /// # Errors
@@ -171,6 +203,11 @@ impl Deployment {
         let name = format!("pulumi-{}-{}.txt", outcome.operation, self.stack.name());
         s.attach(&name, format!("{}{}", outcome.stdout, outcome.stderr))?;
         Ok(outcome)
+    }
+
+    /// The control API of the target.
+    fn control(&self) -> Result<&Control, Failure> {
+        self.target.control().ok_or_else(|| Failure::environment("this target has no control API"))
     }
 
     async fn totals(&self) -> Result<Option<Totals>, Failure> {

@@ -1,13 +1,12 @@
 //! Serverless Containers. API reference: Serverless Containers API v1; tokens: v1beta1, whose other
 //! resources are views of v1's ([`v1beta1`]).
 //!
-//! Nothing runs behind a container yet: its image is not looked at, it becomes
-//! `ready`, its endpoint is well-formed and nobody answers there. Domains are not
-//! looked up, triggers never fire, no gateway asks for tokens. What a data plane
-//! will need is kept: secret values in the records' hidden part, the credentials of
-//! triggers, the key that signs a namespace's tokens. Its moments are those of
-//! [`container`]: `make`, `apply` (a change), `deployed` (settled, after both) and
-//! `withdraw` (deleted, by itself or with its namespace).
+//! Behind a container run processes of its image ([`plane`]). Domains are not looked
+//! up, triggers never fire. Secret values are in the records' hidden part, as are the
+//! credentials of triggers and the key that signs a namespace's tokens. The moments of
+//! a container's life are those of [`container`]: `make`, `apply` (a change),
+//! `deployed` (settled, after both) and `withdraw` (deleted, by itself or with its
+//! namespace).
 
 pub(super) mod container;
 pub(super) mod domain;

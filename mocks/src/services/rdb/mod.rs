@@ -1,10 +1,9 @@
 //! Managed Database for PostgreSQL and MySQL. API reference: RDB API v1.
 //!
-//! Nothing runs behind an instance yet: its endpoints are well-formed and
-//! refuse connections, sizes are those of empty databases, backups and logs have
-//! nothing to download. Backups, snapshots and replicas go with their instance.
-//! Not emulated: exporting and restoring backups, maintenances (there are none),
-//! metrics, upgrades of the minor version.
+//! Behind a PostgreSQL instance runs a server ([`plane`]); sizes are those of empty
+//! databases, backups, logs and replicas have nothing in them. Backups, snapshots and
+//! replicas go with their instance. Not emulated: exporting and restoring backups,
+//! maintenances (there are none), metrics, upgrades of the minor version.
 
 mod acl;
 mod backup;

@@ -1,7 +1,7 @@
 //! VPC: virtual private clouds and their private networks. API reference: VPC API v2.
 //!
-//! Routes, ACLs, connectors and ingress rules are kept and told again; no packet
-//! meets them yet. Not emulated: integration with Object Storage, overlaps of
+//! Private networks, routing and ACLs are real ([`plane`]); custom routes, connectors
+//! and ingress rules are kept and told again, no packet meets them yet. Not emulated: integration with Object Storage, overlaps of
 //! connected VPCs.
 
 mod acl;
