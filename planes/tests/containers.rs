@@ -359,7 +359,8 @@ async fn a_killed_owner_takes_its_containers_with_it_and_the_rest_is_swept() {
     let mut owner = Owner::start().await;
     let namespaces = ["net", "mnt", "pid"].map(|kind| {
         let path = format!("/proc/{}/ns/{kind}", owner.owned);
-        (kind, std::fs::read_link(path).unwrap())
+        // Held open: else its number is given to the next one made, by another test.
+        (kind, std::fs::read_link(&path).unwrap(), std::fs::File::open(&path).unwrap())
     });
     let groups = groups(&owner.runtime());
     owner.process.kill().await.unwrap();
@@ -370,7 +371,7 @@ async fn a_killed_owner_takes_its_containers_with_it_and_the_rest_is_swept() {
     assert!(!groups.iter().any(|group| group.exists()), "a control group is left: {groups:?}");
     assert_eq!(common::machine(), before);
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
-        for (kind, namespace) in &namespaces {
+        for (kind, namespace, _held) in &namespaces {
             let held = std::fs::read_link(process.path().join("ns").join(kind)).is_ok_and(|found| found == *namespace);
             assert!(!held, "{} holds {namespace:?}", process.path().display());
         }
