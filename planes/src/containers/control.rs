@@ -14,6 +14,8 @@ use super::{Error, Limits, Result};
 const OURS: &str = "stackproof";
 /// Over which time processor use is levelled, in microseconds.
 const PERIOD: u64 = 100_000;
+/// How often a folder is made that others remove.
+const TRIES: u32 = 100;
 const CONTROLLERS: [&str; 4] = ["memory", "cpu", "cpuacct", "pids"];
 
 /// What a container uses.
@@ -49,7 +51,7 @@ impl Control {
             if self.version == 2 {
                 self.delegate(folder).map_err(Error::machine(step()))?;
             }
-            fs::create_dir_all(folder).map_err(Error::machine(step()))?;
+            make(folder).map_err(Error::machine(step()))?;
             for (controller, file, value) in self.settings(limits) {
                 if controllers.split(',').any(|one| one == controller) {
                     set(&folder.join(file), &value)?;
@@ -130,7 +132,7 @@ impl Control {
         let mut found = Vec::new();
         for door in self.doors() {
             match fs::read_to_string(&door) {
-                Ok(text) => found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok())),
+                Ok(text) => found.extend(text.lines().filter_map(process)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(Error::machine(format!("reading {}", door.display()))(error)),
             }
@@ -197,6 +199,23 @@ fn locate(mounts: &str, own: &str, id: &str) -> Option<Control> {
     Some(Control { version: 2, folders: vec![("memory,cpu,pids".to_owned(), folder)] })
 }
 
+/// Makes a folder and that of all groups, which another cloud may just be removing.
+fn make(folder: &Path) -> io::Result<()> {
+    for _ in 0..TRIES {
+        match fs::create_dir_all(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+    }
+    fs::create_dir_all(folder)
+}
+
+/// A process as a group tells it. One that cannot be seen from here is told as 0, which as a number to be killed would
+/// be this process and its group.
+fn process(line: &str) -> Option<i32> {
+    line.parse().ok().filter(|process| *process > 0)
+}
+
 fn set(file: &Path, value: &str) -> Result<()> {
     fs::write(file, value).map_err(Error::machine(format!("setting {} to {value}", file.display())))
 }
@@ -216,6 +235,11 @@ fn field(text: &str, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_cannot_be_seen_is_none() {
+        assert_eq!(["12", "0", "-1", "x", ""].map(process), [Some(12), None, None, None, None]);
+    }
 
     #[test]
     fn hierarchies_are_found_as_distributions_lay_them() {

@@ -52,28 +52,30 @@ pub(super) struct Job {
 pub(super) trait Watcher: Send + Sync {
     /// It listens, and is well.
     fn ready(&self, container: Arc<Container>);
-    /// It is to take no more requests: it has ended, or is not well.
-    fn lost(&self);
+    /// It is to take no more requests, for this reason: it has ended, or is not well.
+    fn lost(&self, why: &str);
     /// Waits until its last request has ended.
     fn drained(&self) -> impl Future<Output = ()> + Send;
 }
 
 impl Job {
-    /// Runs it to its end; gives why, where nobody wanted that.
-    pub(super) async fn run(&self, watcher: &impl Watcher) -> Option<String> {
+    /// Runs it to its end.
+    pub(super) async fn run(&self, watcher: &impl Watcher) {
         let member = match self.places.take(&self.id).await {
             Ok(member) => member,
-            Err(error) => return Some(error.to_string()),
+            Err(error) => return watcher.lost(&error.to_string()),
         };
-        let outcome = self.live(&member, watcher).await;
+        self.live(&member, watcher).await;
         if let Err(error) = self.places.give_back(&self.id).await {
             tracing::error!(container = self.id, %error, "a container's place was not given back");
         }
-        outcome.err()
     }
 
-    async fn live(&self, member: &Member, watcher: &impl Watcher) -> Result<(), String> {
-        let container = Arc::new(self.start(member).await.map_err(|error| error.to_string())?);
+    async fn live(&self, member: &Member, watcher: &impl Watcher) {
+        let container = match self.start(member).await {
+            Ok(container) => Arc::new(container),
+            Err(error) => return watcher.lost(&error.to_string()),
+        };
         let began = tokio::select! {
             began = self.begin(&container) => began,
             () = self.stop.cancelled() => Ok(()),
@@ -85,14 +87,12 @@ impl Job {
             }
             other => other,
         };
-        if lived.is_err() {
-            watcher.lost();
-        } else {
+        match lived {
+            Err(unhealthy) => watcher.lost(&unhealthy.to_string()),
             // What it is doing may be ended; how long that takes has an end as well.
-            let _in_time = timeout(self.spec.grace, watcher.drained()).await;
+            Ok(()) => drop(timeout(self.spec.grace, watcher.drained()).await),
         }
         container.stop(self.spec.grace).await;
-        lived.map_err(|unhealthy| unhealthy.to_string())
     }
 
     async fn start(&self, member: &Member) -> Result<Container, Error> {

@@ -13,7 +13,9 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{Blobs, Container, ContainerSpec, Error, Helper, Image, Logs, Result, container, control::Control, image};
+use super::{
+    Blobs, Container, ContainerSpec, Error, Helper, Image, Limits, Logs, Result, container, control::Control, image,
+};
 use crate::network::Member;
 
 /// How often it is looked whether what was killed is gone.
@@ -53,7 +55,20 @@ impl Runtime {
         }
         let opened = Self { images, running, helper };
         opened.sweep().await?;
+        opened.attempt()?;
         Ok(opened)
+    }
+
+    /// Asks the machine for a control group: being root is not enough for one everywhere.
+    fn attempt(&self) -> Result<()> {
+        let trial = Control::plan(&format!("trial-{}", mark(&self.running)))?;
+        let limits = Limits { memory: Some(1 << 30), cpu: Some(1000), processes: Some(100) };
+        let made = trial.make(&limits);
+        // Where it was made only in part, that part goes too.
+        made.and(trial.remove()).map_err(|error| Error::NotSupported {
+            missing: format!("a control group with limits ({error})"),
+            next_step: "Run the local cloud as root where /sys/fs/cgroup can be written to.".to_owned(),
+        })
     }
 
     async fn sweep(&self) -> Result<()> {

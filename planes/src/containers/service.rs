@@ -168,7 +168,9 @@ impl Service {
 
     /// The containers that take requests.
     pub fn containers(&self) -> Vec<Arc<Container>> {
-        self.shared.state.lock().instances.values().filter_map(|instance| instance.container.clone()).collect()
+        let state = self.shared.state.lock();
+        let ready = state.instances.values().filter(|instance| instance.phase == Phase::Ready);
+        ready.filter_map(|instance| instance.container.clone()).collect()
     }
 
     /// A connection to a container that has room for a request; where there is none, waits until there is.
@@ -256,16 +258,20 @@ impl Shared {
     fn change<T>(&self, how: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock();
         let done = how(&mut state);
+        self.tell(&state);
+        drop(state);
+        self.changed.send_modify(|count| *count += 1);
+        done
+    }
+
+    /// Tells how it is. Under the lock, so that the last one told is the last there was.
+    fn tell(&self, state: &State) {
         let status = state.status();
-        // Under the lock, so that the last one told is the last there was.
         self.status.send_if_modified(|known| {
             let news = *known != status;
             *known = status;
             news
         });
-        drop(state);
-        self.changed.send_modify(|count| *count += 1);
-        done
     }
 
     /// Picks the container with the fewest requests that has room for one more.
@@ -283,11 +289,15 @@ impl Shared {
         {
             instance.requests += 1;
             let request = Request { shared: Arc::clone(self), number: *number };
+            self.tell(&state);
             return Ok(Picked::One(container, request, port));
         }
         let lives = state.instances.values().any(|instance| instance.phase != Phase::Ending);
         match &state.error {
-            Some(message) if !lives && state.retry.is_some() => Err(DialError::Failed(message.clone())),
+            // When the pause is over, who asks is what the next one is started for.
+            Some(message) if !lives && state.retry.is_some_and(|retry| retry > Instant::now()) => {
+                Err(DialError::Failed(message.clone()))
+            }
             _ => Ok(Picked::None),
         }
     }

@@ -1,13 +1,19 @@
 //! Interfaces, addresses and routes of a namespace.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
+use futures::TryStreamExt;
 use ipnet::IpNet;
 use rtnetlink::{
     LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
     packet_route::{
         address::{AddressAttribute, AddressFlags, AddressHeaderFlags},
-        link::{InfoData, InfoVeth, LinkAttribute, LinkMessage},
+        link::{
+            BridgePortState, InfoBridgePort, InfoData, InfoPortData, InfoVeth, LinkAttribute, LinkInfo, LinkMessage,
+        },
         route::RouteMessage,
     },
 };
@@ -16,6 +22,10 @@ use super::{Error, Namespace, Result};
 
 /// The index of the loopback interface in every namespace.
 pub(super) const LOOPBACK: u32 = 1;
+/// How often it is looked whether a cable carries.
+const LOOK: Duration = Duration::from_millis(1);
+/// How long that may take: the kernel may put it off for a second.
+const CARRIES: Duration = Duration::from_secs(10);
 
 /// A hardware address made from an IP address: whoever gets the address anew has it too, so that nobody's memory of
 /// its neighbours is ever wrong.
@@ -89,7 +99,35 @@ pub(super) async fn plug(space: &Namespace, other: &Namespace, cable: &Cable<'_>
     }
     let far = index(other, cable.name).await?;
     up(other, far).await?;
+    carries(space, port, &step).await?;
     Ok((port, far))
+}
+
+/// Waits until a bridge lets through what comes by a cable. The kernel sees to that some time after both ends are on;
+/// what is sent before is lost, and a connection tried anew only a second later.
+async fn carries(space: &Namespace, port: u32, step: &str) -> Result<()> {
+    let mut looks = tokio::time::interval(LOOK);
+    let waiting = async {
+        loop {
+            looks.tick().await;
+            let mut found = std::pin::pin!(space.links().link().get().match_index(port).execute());
+            if found.try_next().await.map_err(Error::link(step))?.as_ref().is_some_and(forwards) {
+                return Ok(());
+            }
+        }
+    };
+    let late = || std::io::Error::other(format!("the bridge lets nothing through after {CARRIES:?}"));
+    tokio::time::timeout(CARRIES, waiting).await.unwrap_or_else(|_| Err(Error::machine(step)(late())))
+}
+
+fn forwards(link: &LinkMessage) -> bool {
+    link.attributes.iter().any(|attribute| {
+        let LinkAttribute::LinkInfo(infos) = attribute else { return false };
+        infos.iter().any(|info| {
+            matches!(info, LinkInfo::PortData(InfoPortData::BridgePort(port))
+                if port.contains(&InfoBridgePort::State(BridgePortState::Forwarding)))
+        })
+    })
 }
 
 pub(super) async fn unplug(space: &Namespace, index: u32) -> Result<()> {

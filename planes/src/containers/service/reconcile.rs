@@ -132,10 +132,13 @@ impl State {
         (new, None)
     }
 
-    /// A container has ended, and nobody wanted that.
-    fn failed(&mut self, number: u64, message: String) {
-        let Some(instance) = self.instances.get(&number) else { return };
-        if instance.deployment != self.deployment {
+    /// A container has ended or is not well. Where nobody wanted that, the next one waits for a while: that is said
+    /// here, together with its loss, or another would be started first.
+    fn lost(&mut self, number: u64, message: String) {
+        let Some(instance) = self.instances.get_mut(&number) else { return };
+        let wanted = instance.phase == Phase::Ending;
+        instance.phase = Phase::Ending;
+        if wanted || instance.deployment != self.deployment {
             return;
         }
         let now = Instant::now();
@@ -180,12 +183,9 @@ impl Watcher for Teller {
         });
     }
 
-    fn lost(&self) {
-        self.shared.change(|state| {
-            if let Some(instance) = state.instances.get_mut(&self.number) {
-                instance.phase = Phase::Ending;
-            }
-        });
+    fn lost(&self, why: &str) {
+        tracing::info!(number = self.number, why, "a container failed");
+        self.shared.change(|state| state.lost(self.number, why.to_owned()));
     }
 
     async fn drained(&self) {
@@ -209,13 +209,7 @@ fn begin(shared: &Arc<Shared>, number: u64, deployment: u64, stop: CancellationT
     };
     let teller = Teller { shared: Arc::clone(shared), number, changed: shared.changed.subscribe() };
     tokio::spawn(async move {
-        let failure = job.run(&teller).await;
-        teller.shared.change(|state| {
-            if let Some(message) = failure {
-                tracing::info!(container = job.id, message, "a container failed");
-                state.failed(number, message);
-            }
-            state.instances.remove(&number);
-        });
+        job.run(&teller).await;
+        teller.shared.change(|state| state.instances.remove(&number));
     });
 }
