@@ -234,6 +234,7 @@ impl Store {
             tables: &mut tables,
             now: self.clock.now(),
             lasts: &self.clock,
+            behind: self.behind.get().map(AsRef::as_ref),
             ids: Ids::new(writer.seed, sequence),
             undo: Vec::new(),
             events: Vec::new(),
@@ -374,6 +375,7 @@ pub struct Transaction<'a> {
     tables: &'a mut Tables,
     now: OffsetDateTime,
     lasts: &'a Clock,
+    behind: Option<&'a dyn Behind>,
     ids: Ids,
     undo: Undo,
     events: Vec<Event>,
@@ -424,6 +426,11 @@ impl Transaction<'_> {
     /// How long a passage that lasts `real` at Scaleway takes here.
     pub fn lasts(&self, real: Duration) -> Duration {
         self.lasts.lasts(real)
+    }
+
+    /// Whether anything runs behind records of this kind.
+    pub fn runs(&self, kind: &str) -> bool {
+        self.behind.is_some_and(|behind| behind.runs(kind))
     }
 
     /// Identifiers for what this transaction makes.

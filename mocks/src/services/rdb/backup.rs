@@ -1,23 +1,27 @@
 //! Backup: one database of an instance, on demand or by the schedule.
 //!
-//! Backups say when they were made and how large they are, but nothing runs
-//! behind an instance yet, so there is nothing in them: exporting and restoring
-//! answer 501. They go with their instance.
+//! Where a server runs behind the instance, a backup is a dump of the database in
+//! PostgreSQL's custom format. Where none does, there is nothing in it: exporting
+//! and restoring answer 501. Backups go with their instance.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{READ, WRITE};
+use super::{READ, WRITE, copies, database, download, plane, user};
 use crate::kernel::{
-    Act, Making, Passage, Record, Refusal, Resource, computed, moment, optional, required, rfc3339, states,
+    Act, Answer, Making, Passage, Reason, Record, Refusal, Resource, computed, moment, optional, required, rfc3339,
+    states,
 };
 
-/// The size of a backup of an empty database, in bytes (recorded).
+/// The size of a backup of an empty database, in bytes (recorded): told where no server runs.
 const EMPTY_SIZE: u64 = 1_255;
 
 const TAKES: Duration = Duration::from_secs(30);
+
+const EXPORT: &str = "/rdb/v1/regions/{region}/backups/{database_backup_id}/export";
+const RESTORE: &str = "/rdb/v1/regions/{region}/backups/{database_backup_id}/restore";
 
 pub(super) fn backup() -> Resource {
     Resource::new("rdb.backup")
@@ -38,7 +42,11 @@ pub(super) fn backup() -> Resource {
             computed("download_url", |_| Ok(Value::Null)),
             computed("download_url_expires_at", |_| Ok(Value::Null)),
         ])
-        .states(states("creating", TAKES, "ready").deleting("deleting", Duration::from_secs(10)))
+        .states(
+            states("creating", TAKES, "ready")
+                .deleting("deleting", Duration::from_secs(10))
+                .passing(&["exporting", "restoring"]),
+        )
         .filters(&["name", "instance_id"])
         .order(&["created_at", "name", "status"])
         .permissions(READ, WRITE)
@@ -47,21 +55,92 @@ pub(super) fn backup() -> Resource {
             let database = format!("{}/{}", making.text("instance_id"), making.text("database_name"));
             making.act("rdb.database", |act| act.find("rdb.database", &database).map(drop))
         })
-        .settled(|making| {
-            making.set("size", EMPTY_SIZE);
-            making.set("updated_at", rfc3339(making.tx.now()));
-            expire(making.record);
-            Ok(())
-        })
+        .settled(settle)
         .updated(|making| {
-            expire(making.record);
+            await_next(making.record);
             Ok(())
         })
+        .act("POST", EXPORT, export)
+        .act("POST", RESTORE, restore)
+}
+
+/// What is there once it is made, restored or exported.
+fn settle(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
+    let now = making.tx.now();
+    making.set("size", copies::bytes(making.record).unwrap_or(EMPTY_SIZE));
+    let save_as = format!("{}.custom", making.text("database_name"));
+    if let Some(url) = download::publish(making.tx, making.record, &save_as) {
+        making.set("download_url", url);
+        making.set("download_url_expires_at", rfc3339(now + download::LASTS));
+    } else if moment(making.text("download_url_expires_at")).is_some_and(|over| over <= now) {
+        download::withdraw(making.tx, making.key);
+        making.set("download_url", Value::Null);
+        making.set("download_url_expires_at", Value::Null);
+        await_next(making.record);
+        return Ok(());
+    }
+    making.set("updated_at", rfc3339(now));
+    await_next(making.record);
+    Ok(())
+}
+
+/// The backup that the path names, with data in it.
+fn with_data(act: &Act<'_, '_>, route: &str) -> Result<(String, Record), Refusal> {
+    let key = act.call.param("database_backup_id").unwrap_or_default().to_owned();
+    let record = Record::clone(&*act.find_settled("rdb.backup", &key)?);
+    if copies::bytes(&record).is_some() {
+        return Ok((key, record));
+    }
+    if !act.tx.runs(plane::KIND) {
+        return Err(Refusal::NotImplemented { route: format!("POST {route} where no database runs") });
+    }
+    let help = format!("backup {key} holds no data: no server ran behind its instance, or it failed; make another one");
+    Err(Refusal::Precondition { precondition: "resource_not_usable", help })
+}
+
+/// POST export: the file is taken in, and can be downloaded for a while.
+fn export(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
+    let (key, mut record) = with_data(act, EXPORT)?;
+    act.pass_through("rdb.backup", &mut record, "exporting", TAKES);
+    Ok(Answer::record(&act.change("rdb.backup", &key, record, "export")))
+}
+
+/// POST restore: into the database it was made of, or another one, which is made where it is missing.
+fn restore(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
+    let (key, mut record) = with_data(act, RESTORE)?;
+    let instance = act.call.text("instance_id").map(str::to_owned);
+    let instance = instance
+        .ok_or_else(|| Refusal::argument("instance_id", Reason::Required, "instance_id is required"))?;
+    if !plane::has_server(&*act.find_settled("rdb.instance", &instance)?) {
+        let help = "must be an instance of the same engine as the backup";
+        return Err(Refusal::argument("instance_id", Reason::Constraint, help));
+    }
+    let name = act.call.text("database_name").unwrap_or(record.text("database_name")).to_owned();
+    user::plain_name(&json!(name)).map_err(|help| Refusal::argument("database_name", Reason::Format, help))?;
+    let database = format!("{instance}/{name}");
+    if act.tx.get("rdb.database", &database).is_none() {
+        act.tx.put("rdb.database", &database, database::new(&name));
+        act.tx.event("rdb.database", &database, "created", None);
+    }
+    copies::restore_into(&mut record, &instance, &name);
+    act.pass_through("rdb.backup", &mut record, "restoring", TAKES);
+    Ok(Answer::record(&act.change("rdb.backup", &key, record, "restore")))
 }
 
 fn of_instance(making: &Making<'_, '_>, field: &str) -> Value {
     let instance = making.tx.get("rdb.instance", making.text("instance_id"));
     instance.and_then(|instance| instance.body.get(field).cloned()).unwrap_or_default()
+}
+
+/// What the clock brings next: the end of the download, or of the backup.
+pub(super) fn await_next(record: &mut Record) {
+    expire(record);
+    let over = moment(record.text("download_url_expires_at"));
+    if let Some(due) = over.filter(|over| record.next.as_ref().is_none_or(|next| *over < next.due))
+        && record.text("status") == "ready"
+    {
+        record.next = Some(Passage { to: Some("ready".into()), due });
+    }
 }
 
 /// A backup or snapshot is gone when its time is over.
