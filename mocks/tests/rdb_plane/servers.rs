@@ -74,3 +74,80 @@ async fn a_restart_that_takes_its_time_is_seen() {
     scene.reaches(&path, "ready").await;
     scene.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_volume_only_reads_until_there_is_room() {
+    let scene = scene!();
+    let instance = scene.instance(json!({"volume_size": 5_000_000_000_u64})).await;
+    let path = format!("instances/{instance}");
+    let client = scene.connect(&instance).await;
+    client.run("CREATE TABLE orders AS SELECT generate_series(1, 10) AS id").await;
+    // A file without content takes no room of this machine, but has a size.
+    let filler = scene.planes(&format!("databases/instances/{instance}/a/base/filler"));
+    std::fs::File::create(&filler).unwrap().set_len(4_950_000_000).unwrap();
+    scene.reaches(&path, "disk_full").await;
+    scene.until(&path, |_| true).await;
+    let refused = until_refused(&client).await;
+    assert!(refused.contains("read-only transaction"), "{refused}");
+    assert_eq!(client.number("SELECT count(*) FROM orders WHERE id < 3").await, 2);
+    client.run("BEGIN; SET TRANSACTION READ WRITE; DELETE FROM orders WHERE id = 1; COMMIT").await;
+    let larger = scene.post(&format!("{path}/upgrade"), json!({"volume_size": 10_000_000_000_u64})).await;
+    assert_eq!(larger["status"], "ready", "{larger}");
+    client.run("INSERT INTO orders VALUES (11)").await;
+    // And full again, until something is gone.
+    std::fs::File::create(&filler).unwrap().set_len(9_990_000_000).unwrap();
+    scene.reaches(&path, "disk_full").await;
+    std::fs::remove_file(&filler).unwrap();
+    scene.reaches(&path, "ready").await;
+    scene.stop().await;
+}
+
+/// What the server says once it takes no writes: the API tells of it a moment before.
+async fn until_refused(client: &crate::scene::Connected) -> String {
+    let mut again = tokio::time::interval(std::time::Duration::from_millis(20));
+    let awaited = async {
+        loop {
+            again.tick().await;
+            if let Err(refused) = client.attempt("INSERT INTO orders VALUES (0)").await {
+                return refused;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), awaited).await.expect("it is refused")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_tell_what_the_server_uses() {
+    let scene = scene!();
+    let instance = scene.instance(json!({})).await;
+    let path = format!("instances/{instance}/metrics");
+    let clients = [scene.connect(&instance).await, scene.connect(&instance).await, scene.connect(&instance).await];
+    let mut again = tokio::time::interval(std::time::Duration::from_millis(100));
+    let last = |metrics: &serde_json::Value, name: &str| {
+        let series = metrics["timeseries"].as_array()?.iter().find(|one| one["name"] == name)?.clone();
+        assert_eq!(series["metadata"]["node"], "node-1");
+        series["points"].as_array()?.last()?[1].as_f64()
+    };
+    let awaited = async {
+        loop {
+            again.tick().await;
+            let metrics = scene.get(&path).await;
+            if last(&metrics, "total_connections") == Some(3.0) && last(&metrics, "cpu_usage_percent").is_some() {
+                return metrics;
+            }
+        }
+    };
+    let metrics = tokio::time::timeout(std::time::Duration::from_secs(60), awaited).await.expect("they are measured");
+    for name in ["mem_usage_percent", "disk_usage_percent"] {
+        let value = last(&metrics, name).unwrap();
+        assert!(value > 0.0 && value < 100.0, "{name}: {value}");
+    }
+    drop(clients);
+    let one = scene.get(&format!("{path}?metric_name=disk_usage_percent")).await;
+    assert_eq!(one["timeseries"].as_array().unwrap().len(), 1);
+    let none = scene.get(&format!("{path}?end_date=2001-01-01T00:00:00Z")).await;
+    assert_eq!(none["timeseries"][0]["points"], json!([]));
+    let (status, _) = scene.send(reqwest::Method::GET, &format!("{path}?start_date=yesterday"), json!(null)).await;
+    assert_eq!(status, 400);
+    scene.stop().await;
+}

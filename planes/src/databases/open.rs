@@ -23,6 +23,7 @@ use super::{
     engine::{self, Account, Engine, nearest},
     files,
     keeper::{Keeper, Order},
+    measure::{self, Measure},
     roles::Made,
     server,
     sql::{MAIN, PLANE, Session},
@@ -285,6 +286,12 @@ impl Databases {
     pub async fn usage(&self, id: &str) -> Result<u64> {
         let data = standby::current(&self.shared.home(checked("instance", id)?));
         files::aside(move || Ok(files::bytes(&data))).await
+    }
+
+    /// How much an instance uses right now.
+    pub async fn measure(&self, id: &str) -> Result<Measure> {
+        let (home, sockets) = (self.shared.home(checked("instance", id)?), self.shared.sockets(id));
+        Ok(measure::measure(&home, &sockets).await)
     }
 
     /// The databases an instance has, those made with SQL too.

@@ -1,6 +1,7 @@
 //! Managed PostgreSQL: the servers of instances and of their read replicas, and what is copied from them.
 
 mod copies;
+mod metrics;
 mod origin;
 mod servers;
 
@@ -118,7 +119,7 @@ impl Rdb {
                 Some(json!({"log_name": name, "size": there.len()}))
             })
             .collect();
-        json!({"logs": logs})
+        json!({"logs": logs, "metrics": self.servers.metrics.told(key)})
     }
 
     /// Kills the server of an instance or a replica, as a machine's failure would. Gives which process it was.

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use nix::{
@@ -16,18 +17,22 @@ use stackproof_planes::{
 };
 use tokio::sync::watch;
 
-use super::{super::Task, cloud, origin};
+use super::{super::Task, cloud, metrics::Metrics, origin};
 use crate::{
     kernel::{Cloud, Record, Tables},
     planes::unit::{self, Units},
     services::rdb_plane::{self as plane, Health},
 };
 
+/// How often it is measured how much an instance uses.
+const MEASURED: Duration = Duration::from_secs(3);
+
 /// What the servers of all instances and replicas share.
 pub(super) struct Servers {
-    pub(super) databases: Databases,
+    pub(super) databases: Arc<Databases>,
     fabric: Arc<Fabric>,
     pub(super) cloud: Weak<Cloud>,
+    pub(super) metrics: Arc<Metrics>,
     watched: Mutex<BTreeMap<String, Task>>,
     /// How often each was to begin anew, as far as that was done.
     rounds: Mutex<BTreeMap<String, u64>>,
@@ -35,7 +40,7 @@ pub(super) struct Servers {
 
 impl Servers {
     pub(super) fn new(databases: Databases, fabric: Arc<Fabric>, cloud: Weak<Cloud>) -> Self {
-        Self { databases, fabric, cloud, watched: Mutex::default(), rounds: Mutex::default() }
+        Self { databases: Arc::new(databases), fabric, cloud, metrics: Arc::default(), watched: Mutex::default(), rounds: Mutex::default() }
     }
 
     pub(super) async fn stop(&self) {
@@ -76,6 +81,9 @@ impl Servers {
             origin::complete(self, &wanted.server, member.place.clone(), origin).await?;
         }
         self.watch(kind, key);
+        if kind == plane::KIND {
+            measure(&self.databases, &self.metrics, &self.cloud, key).await;
+        }
         let told = cloud(&self.cloud)?.report(kind, key, |record| {
             let begun = plane::begun(record);
             (plane::opened(record, status.public) || begun).then_some("endpoint")
@@ -88,6 +96,7 @@ impl Servers {
     async fn remove(&self, key: &str) -> Result<(), String> {
         self.watched.lock().remove(key);
         self.rounds.lock().remove(key);
+        self.metrics.forget(key);
         self.databases.remove(key).await.map_err(|error| error.to_string())?;
         self.leave_networks(key).await
     }
@@ -103,7 +112,14 @@ impl Servers {
             return;
         }
         let Ok(state) = self.databases.watch(key) else { return };
-        let task = tokio::spawn(tell(self.cloud.clone(), kind, key.to_owned(), state));
+        let (cloud, mine) = (self.cloud.clone(), key.to_owned());
+        let (databases, metrics) = (Arc::clone(&self.databases), Arc::clone(&self.metrics));
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                () = tell(cloud.clone(), kind, mine.clone(), state) => {}
+                () = keep_measuring(&databases, &metrics, &cloud, &mine), if kind == plane::KIND => {}
+            }
+        });
         self.watched.lock().insert(key.to_owned(), Task::new(task));
     }
 
@@ -123,6 +139,31 @@ fn show(cloud: &Cloud, key: &str) {
     });
     if let Err(refusal) = told {
         tracing::error!(%refusal, key, "what became of a replica could not be written");
+    }
+}
+
+/// Looks from time to time how much an instance uses: nobody tells.
+async fn keep_measuring(databases: &Databases, metrics: &Metrics, cloud: &Weak<Cloud>, key: &str) {
+    let mut again = tokio::time::interval(MEASURED);
+    loop {
+        again.tick().await;
+        measure(databases, metrics, cloud, key).await;
+    }
+}
+
+/// Keeps how much an instance uses, and tells whether its volume is full.
+async fn measure(databases: &Databases, metrics: &Metrics, cloud: &Weak<Cloud>, key: &str) {
+    let Ok(measure) = databases.measure(key).await else { return };
+    let Some(cloud) = cloud.upgrade() else { return };
+    let used = measure.bytes;
+    if let Some(node) = cloud.store().read(|tables| tables.get(plane::KIND, key).map(|record| plane::node(record))) {
+        metrics.add(key, cloud.store().clock().now(), measure, &node);
+    }
+    let told = cloud.report(plane::KIND, key, |record| {
+        plane::fills(record, plane::is_full(used, plane::volume(record))).then_some("volume")
+    });
+    if let Err(refusal) = told {
+        tracing::error!(%refusal, key, "how full a volume is could not be written");
     }
 }
 

@@ -178,6 +178,12 @@ const NODE_TYPES: [(&str, u32, u64, u64); 24] = [
     ("db-pop2-64c-256g", 64, 256, 0),
 ];
 
+/// How many processors a node has, and how many bytes of memory.
+pub(super) fn size(node_type: &str) -> (u32, u64) {
+    let row = NODE_TYPES.iter().find(|(name, ..)| name.eq_ignore_ascii_case(node_type));
+    row.map_or((1, GIGABYTE), |row| (row.1, row.2 * GIGABYTE))
+}
+
 /// Accepts the name of a node type, in any case.
 pub(super) fn known_node_type(name: &Value) -> Result<(), String> {
     let name = name.as_str().unwrap_or_default();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{READ, WRITE, catalog, certificate, endpoint, log, plane, schedule, setting, snapshot, upgrade, user};
+use super::{READ, WRITE, catalog, certificate, endpoint, log, metrics, plane, schedule, setting, snapshot, upgrade, user};
 use crate::kernel::{Act, Answer, Making, Reason, Record, Refusal, Resource, computed, optional, required, states};
 
 const ITEM: &str = "/rdb/v1/regions/{region}/instances/{instance_id}";
@@ -101,6 +101,7 @@ pub(super) fn instance() -> Resource {
         .act("POST", "/rdb/v1/regions/{region}/endpoints/{endpoint_id}/migrate", endpoint::migrate)
         .look("/rdb/v1/regions/{region}/database-engines", catalog::list_engines)
         .look("/rdb/v1/regions/{region}/node-types", catalog::list_node_types)
+        .look("/rdb/v1/regions/{region}/instances/{instance_id}/metrics", metrics::show)
         .look("/rdb/v1/regions/{region}/instances/{instance_id}/logs", log::list)
         .look("/rdb/v1/regions/{region}/instances/{instance_id}/logs-details", log::details)
         .act("POST", "/rdb/v1/regions/{region}/instances/{instance_id}/prepare-logs", log::prepare)
@@ -166,6 +167,8 @@ fn open(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
         making.set("settings", defaults);
     }
     endpoint::open_public(making);
+    let status = plane::settled(making.record);
+    making.set("status", status);
     schedule::run_due(making);
     Ok(())
 }

@@ -15,6 +15,7 @@ pub(crate) mod download;
 mod endpoint;
 mod instance;
 mod log;
+mod metrics;
 pub(crate) mod plane;
 mod privilege;
 mod replica;

@@ -13,7 +13,7 @@ use stackproof_planes::{
     network::Attachment,
 };
 
-use super::{certificate, endpoint, settings_table, user::VERIFIER};
+use super::{catalog, certificate, endpoint, settings_table, user::VERIFIER};
 use crate::{
     kernel::{Record, Tables},
     services::vpc,
@@ -31,6 +31,11 @@ const ROUND: &str = "round";
 /// Where a new instance keeps what it begins with, hidden.
 const ORIGIN: &str = "origin";
 
+/// What tells that an instance's volume is full, hidden.
+const FULL: &str = "full";
+/// The most that is kept free on a volume before it counts as full (documented).
+const RESERVE: u64 = 2_000_000_000;
+
 /// The port of private endpoints.
 const PORT: u16 = 5432;
 
@@ -45,6 +50,8 @@ pub(crate) struct Wanted {
     pub(crate) round: u64,
     /// What it begins with while it is new.
     pub(crate) origin: Option<Origin>,
+    /// How many bytes its volume has.
+    pub(crate) volume: u64,
 }
 
 /// What a new instance begins with.
@@ -110,12 +117,16 @@ pub(crate) fn wanted(tables: &Tables, key: &str, record: &Record) -> Option<Want
     let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let attachments: Vec<Attachment> = endpoint::list(record).iter().filter_map(attachment).collect();
     let addresses: Vec<IpAddr> = attachments.iter().flat_map(|at| at.addresses.iter().copied()).collect();
+    let mut settings = settings(record);
+    if record.hidden.contains_key(FULL) {
+        settings.insert("default_transaction_read_only".to_owned(), "on".to_owned());
+    }
     let server = Instance {
         id: key.to_owned(),
         version,
         certificate,
         key: Secret(private_key),
-        settings: settings(record),
+        settings,
         users: of("rdb.user").filter_map(|user| self::user(user)).collect(),
         databases: of("rdb.database")
             .map(|database| Database { name: database.text("name").to_owned(), owner: None })
@@ -129,7 +140,7 @@ pub(crate) fn wanted(tables: &Tables, key: &str, record: &Record) -> Option<Want
         replica_of: None,
         snapshot: None,
     };
-    Some(Wanted { server, attachments, round: round(record), origin: origin(record) })
+    Some(Wanted { server, attachments, round: round(record), origin: origin(record), volume: volume(record) })
 }
 
 /// The server that a read replica wants: like its instance's, which it follows. Users, databases and privileges come
@@ -139,7 +150,7 @@ pub(crate) fn replica(tables: &Tables, key: &str, record: &Record) -> Option<Wan
         return None;
     }
     let instance = record.text("instance_id");
-    let leader = wanted(tables, instance, tables.get(KIND, instance)?)?.server;
+    let Wanted { server: leader, volume, .. } = wanted(tables, instance, tables.get(KIND, instance)?)?;
     let public = record.hidden.contains_key("direct_access") || endpoint::list(record).iter().any(endpoint::is_public);
     let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let attachments: Vec<Attachment> = endpoint::list(record).iter().filter_map(attachment).collect();
@@ -155,7 +166,7 @@ pub(crate) fn replica(tables: &Tables, key: &str, record: &Record) -> Option<Wan
         replica_of: Some(instance.to_owned()),
         ..leader
     };
-    Some(Wanted { server, attachments, round: round(record), origin: None })
+    Some(Wanted { server, attachments, round: round(record), origin: None, volume })
 }
 
 pub(super) fn public_at(record: &Record) -> Option<SocketAddr> {
@@ -248,6 +259,49 @@ pub(crate) fn failed(record: &mut Record) {
     record.next = None;
 }
 
+/// What the node of an instance has.
+pub(crate) struct Node {
+    /// How many processors.
+    pub(crate) processors: u32,
+    /// How many bytes of memory.
+    pub(crate) memory: u64,
+    /// How many bytes its volume has.
+    pub(crate) volume: u64,
+}
+
+/// What the node of an instance has.
+pub(crate) fn node(record: &Record) -> Node {
+    let (processors, memory) = catalog::size(record.text("node_type"));
+    Node { processors, memory, volume: volume(record) }
+}
+
+/// How many bytes the volume of an instance has.
+pub(crate) fn volume(record: &Record) -> u64 {
+    record.body.get("volume").and_then(|volume| volume.get("size")?.as_u64()).unwrap_or_default()
+}
+
+/// Whether a volume counts as full: less than a fiftieth of it is free, or less than 2 GB where that is less
+/// (documented).
+pub(crate) fn is_full(used: u64, volume: u64) -> bool {
+    volume > 0 && volume.saturating_sub(used) < (volume / 50).min(RESERVE)
+}
+
+/// Writes whether the volume is full: then what is not said to write may only read, until there is room again
+/// (documented). Gives whether that is news.
+pub(crate) fn fills(record: &mut Record, full: bool) -> bool {
+    let was = if full { record.hidden.insert(FULL.into(), json!(true)) } else { record.hidden.remove(FULL) };
+    let (from, to) = if full { ("ready", "disk_full") } else { ("disk_full", "ready") };
+    if record.text("status") == from {
+        record.body.insert("status".into(), to.into());
+    }
+    was.is_some() != full
+}
+
+/// The state in which an instance is once nothing is done to it.
+pub(super) fn settled(record: &Record) -> &'static str {
+    if record.hidden.contains_key(FULL) { "disk_full" } else { "ready" }
+}
+
 /// How a server is, as its record tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Health {
@@ -262,13 +316,13 @@ pub(crate) enum Health {
 /// Writes how the server is. Gives whether that is news: what passes through a state is left to it.
 pub(crate) fn tell(kind: &str, record: &mut Record, health: Health) -> bool {
     let status = match health {
-        Health::Lives => "ready",
+        Health::Lives => settled(record),
         // `autohealing`: "in case of failure" (SDK); replicas have no such state.
         Health::Returns if kind == KIND => "autohealing",
         Health::Returns | Health::Broken => "error",
     };
     let now = record.text("status");
-    let news = ["ready", "autohealing", "error"].contains(&now) && now != status;
+    let news = ["ready", "disk_full", "autohealing", "error"].contains(&now) && now != status;
     if news {
         record.body.insert("status".into(), status.into());
     }
@@ -279,4 +333,19 @@ pub(crate) fn tell(kind: &str, record: &mut Record, health: Health) -> bool {
 pub(super) fn addresses(record: &Record) -> Vec<IpAddr> {
     let private = endpoint::list(record).iter().filter_map(attachment).flat_map(|at| at.addresses).collect::<Vec<_>>();
     private.into_iter().chain([IpAddr::V4(Ipv4Addr::LOCALHOST)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_is_full_before_its_last_byte() {
+        let giga = 1_000_000_000;
+        assert!(!is_full(48 * giga / 10, 5 * giga));
+        assert!(is_full(49 * giga / 10 + 1, 5 * giga), "less than a fiftieth is free");
+        assert!(!is_full(497 * giga, 500 * giga), "3 GB are enough, however large it is");
+        assert!(is_full(498 * giga + 1, 500 * giga));
+        assert!(is_full(6 * giga, 5 * giga) && !is_full(giga, 0));
+    }
 }
