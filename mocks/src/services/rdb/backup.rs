@@ -67,7 +67,10 @@ pub(super) fn backup() -> Resource {
 /// What is there once it is made, restored or exported.
 fn settle(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
     let now = making.tx.now();
-    making.set("size", copies::bytes(making.record).unwrap_or(EMPTY_SIZE));
+    if making.record.body.get("updated_at").is_none_or(Value::is_null) {
+        making.set("size", copies::bytes(making.record).unwrap_or(EMPTY_SIZE));
+        making.set("updated_at", rfc3339(now));
+    }
     let save_as = format!("{}.custom", making.text("database_name"));
     if let Some(url) = download::publish(making.tx, making.record, &save_as) {
         making.set("download_url", url);
@@ -76,10 +79,7 @@ fn settle(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
         download::withdraw(making.tx, making.key);
         making.set("download_url", Value::Null);
         making.set("download_url_expires_at", Value::Null);
-        await_next(making.record);
-        return Ok(());
     }
-    making.set("updated_at", rfc3339(now));
     await_next(making.record);
     Ok(())
 }
@@ -98,11 +98,18 @@ fn with_data(act: &Act<'_, '_>, route: &str) -> Result<(String, Record), Refusal
     Err(Refusal::Precondition { precondition: "resource_not_usable", help })
 }
 
+/// Recorded: what is done with a backup is no update of it.
+fn pass_through(act: &mut Act<'_, '_>, key: &str, mut record: Record, through: &str) -> Answer {
+    act.pass_through("rdb.backup", &mut record, through, TAKES);
+    act.tx.put("rdb.backup", key, record.clone());
+    act.tx.event("rdb.backup", key, "state", Some(through));
+    Answer::record(&record)
+}
+
 /// POST export: the file is taken in, and can be downloaded for a while.
 fn export(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
-    let (key, mut record) = with_data(act, EXPORT)?;
-    act.pass_through("rdb.backup", &mut record, "exporting", TAKES);
-    Ok(Answer::record(&act.change("rdb.backup", &key, record, "export")))
+    let (key, record) = with_data(act, EXPORT)?;
+    Ok(pass_through(act, &key, record, "exporting"))
 }
 
 /// POST restore: into the database it was made of, or another one, which is made where it is missing.
@@ -123,8 +130,7 @@ fn restore(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
         act.tx.event("rdb.database", &database, "created", None);
     }
     copies::restore_into(&mut record, &instance, &name);
-    act.pass_through("rdb.backup", &mut record, "restoring", TAKES);
-    Ok(Answer::record(&act.change("rdb.backup", &key, record, "restore")))
+    Ok(pass_through(act, &key, record, "restoring"))
 }
 
 fn of_instance(making: &Making<'_, '_>, field: &str) -> Value {

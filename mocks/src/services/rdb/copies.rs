@@ -38,11 +38,12 @@ pub(crate) struct Backup {
     pub(crate) export: bool,
 }
 
-/// What is wanted of a backup; none where no server is behind its instance.
+/// What is wanted of a backup; none where it is on its way out, or no server is behind its instance.
 pub(crate) fn backup(tables: &Tables, record: &Record) -> Option<Backup> {
     let instance = record.text("instance_id").to_owned();
     plane::has_server(tables.get(plane::KIND, &instance)?).then_some(())?;
     let status = record.text("status");
+    (status != "deleting").then_some(())?;
     let restore = record.hidden.get(RESTORE).filter(|_| status == "restoring").map(|to| {
         let text = |field: &str| to.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
         Source { instance: text("instance_id"), database: text("database_name") }
@@ -59,11 +60,13 @@ pub(crate) fn backup(tables: &Tables, record: &Record) -> Option<Backup> {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Snapshot(pub(crate) Option<String>);
 
-/// What is wanted of a snapshot; none where no server is behind its instance.
+/// What is wanted of a snapshot; none where it is on its way out, or no server is behind its instance.
 pub(crate) fn snapshot(tables: &Tables, record: &Record) -> Option<Snapshot> {
     let instance = record.text("instance_id").to_owned();
     plane::has_server(tables.get(plane::KIND, &instance)?).then_some(())?;
-    let make = record.text("status") == "creating" && bytes(record).is_none();
+    let status = record.text("status");
+    (status != "deleting").then_some(())?;
+    let make = status == "creating" && bytes(record).is_none();
     Some(Snapshot(make.then_some(instance)))
 }
 

@@ -1,7 +1,7 @@
 //! Files to download: objects in a bucket of the product's own, opened by pre-signed addresses.
 //!
-//! The address names Object Storage's host, which is reached through the gateway, as buckets are. That logs are kept
-//! for a day is recorded; that the address of a backup holds as long is ours: nothing public tells.
+//! The address names Object Storage's host, which is reached through the gateway, as buckets are. Recorded: it holds for
+//! a day, and backups that are not to stay in their region (fr-par) are in another one (nl-ams).
 
 use std::time::Duration;
 
@@ -38,19 +38,34 @@ pub(super) fn is_kept(record: &Record) -> bool {
 /// Publishes the file of a record, if it has one: its address.
 pub(super) fn publish(tx: &mut Transaction<'_>, record: &mut Record, save_as: &str) -> Option<String> {
     let file: Kept = serde_json::from_value(record.hidden.remove(FILE)?).ok()?;
-    let (object, region) = (record.text("id"), record.text("region"));
-    Some(bucket(region, |bucket| {
-        bucket.put(tx, object, &file, save_as);
-        bucket.presign_for(tx, "GET", object, &[], LASTS)
+    let object = object(record.text("id"));
+    Some(bucket(place(record), |bucket| {
+        bucket.put(tx, &object, &file, save_as);
+        bucket.presign_for(tx, "GET", &object, &[], LASTS)
     }))
+}
+
+/// The name of a backup's or log's file.
+fn object(id: &str) -> String {
+    format!("files/{id}")
+}
+
+/// In which region the file of a record is.
+fn place(record: &Record) -> &str {
+    match (record.body.get("same_region"), record.text("region")) {
+        (Some(serde_json::Value::Bool(false)), "fr-par") => "nl-ams",
+        (Some(serde_json::Value::Bool(false)), _) => "fr-par",
+        (_, region) => region,
+    }
 }
 
 /// Withdraws the file of a backup or log, wherever it was.
 pub(crate) fn withdraw(tx: &mut Transaction<'_>, id: &str) {
+    let object = object(id);
     for region in REGIONS {
         bucket(region, |bucket| {
-            if bucket.has(tx.tables(), id) {
-                bucket.remove(tx, id);
+            if bucket.has(tx.tables(), &object) {
+                bucket.remove(tx, &object);
             }
         });
     }

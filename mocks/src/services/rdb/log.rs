@@ -93,6 +93,7 @@ pub(super) fn forget(act: &mut Act<'_, '_>, instance: &str) {
     let logs = act.tx.tables().all("rdb.log").filter(|(_, log)| log_instance(log) == instance);
     let logs: Vec<String> = logs.map(|(key, _)| key.to_owned()).collect();
     for key in logs {
+        download::withdraw(act.tx, &key);
         act.erase("rdb.log", &key);
     }
 }
