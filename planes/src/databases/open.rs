@@ -122,6 +122,9 @@ impl Databases {
             files::folder(&folder.join(made), &account)?;
         }
         account.can_reach(&folder.join("instances"))?;
+        for half in names(&folder.join("snapshots")).iter().filter(|name| name.ends_with(".new")) {
+            files::remove(&folder.join("snapshots").join(half))?;
+        }
         account.can_reach(&templates)?;
         let lock = File::create(folder.join("lock")).map_err(Error::machine("locking the databases' folder"))?;
         hold(&lock, &folder).await?;
@@ -165,6 +168,11 @@ impl Databases {
         let (answer, answered) = oneshot::channel();
         orders.send(Order::Restart(answer)).await.map_err(|_| Error::Stopped)?;
         answered.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// Waits until an instance takes connections, for a while.
+    pub async fn ready(&self, id: &str) -> Result<()> {
+        self.shared.ready(id).await
     }
 
     /// Lets an instance go on under another id, with its data; it runs again when that is applied.

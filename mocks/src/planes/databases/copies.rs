@@ -51,9 +51,10 @@ impl Room {
         self.files.join(backup).with_extension(DUMP)
     }
 
-    /// Waits until the server of an instance is as it is wanted.
-    async fn ready(&self, instance: &str) {
+    /// Waits until the server of an instance is as it is wanted, and takes connections.
+    async fn ready(&self, instance: &str) -> Result<(), String> {
         self.instances.reached(&[instance.to_owned()]).await;
+        self.servers.databases.ready(instance).await.map_err(|error| error.to_string())
     }
 
     fn report(&self, kind: &str, key: &str, what: &'static str, change: impl FnOnce(&mut Record)) -> Result<(), String> {
@@ -94,7 +95,7 @@ pub(super) struct Backups(pub(super) Arc<Room>);
 
 impl Backups {
     async fn make(&self, key: &str, from: &told::Source) -> Result<(), String> {
-        self.0.ready(&from.instance).await;
+        self.0.ready(&from.instance).await?;
         let _turn = self.0.turns.acquire().await.map_err(|error| error.to_string())?;
         let file = self.0.file(key);
         let databases = &self.0.servers.databases;
@@ -104,7 +105,7 @@ impl Backups {
     }
 
     async fn restore(&self, key: &str, into: &told::Source) -> Result<(), String> {
-        self.0.ready(&into.instance).await;
+        self.0.ready(&into.instance).await?;
         {
             let _turn = self.0.turns.acquire().await.map_err(|error| error.to_string())?;
             let databases = &self.0.servers.databases;
@@ -113,7 +114,7 @@ impl Backups {
         }
         // Privileges on what was restored.
         self.0.instances.again(&into.instance);
-        self.0.ready(&into.instance).await;
+        self.0.ready(&into.instance).await?;
         self.0.report(told::BACKUP, key, "restored", told::restored)
     }
 }
@@ -168,7 +169,7 @@ impl unit::Plane for Snapshots {
 
     async fn apply(&self, key: &str, wanted: &told::Snapshot) -> Result<(), String> {
         let Some(instance) = &wanted.0 else { return Ok(()) };
-        self.0.ready(instance).await;
+        self.0.ready(instance).await?;
         let _turn = self.0.turns.acquire().await.map_err(|error| error.to_string())?;
         let databases = &self.0.servers.databases;
         databases.snapshot(instance, key).await.map_err(|error| error.to_string())?;
@@ -203,7 +204,8 @@ impl unit::Plane for Logs {
 
     async fn apply(&self, key: &str, wanted: &told::Log) -> Result<(), String> {
         let Some((instance, node)) = &wanted.0 else { return Ok(()) };
-        self.0.ready(instance).await;
+        // What a server that does not start says is wanted most.
+        self.0.instances.reached(std::slice::from_ref(instance)).await;
         let files = self.0.servers.databases.node_logs(instance).map_err(|error| error.to_string())?;
         let files = files.into_iter().nth(*node).unwrap_or_default();
         let file = self.0.take_in(files).await?;

@@ -15,6 +15,7 @@ pub(super) async fn prepare(servers: &Servers, server: &mut Instance, origin: &O
         Origin::Snapshot(snapshot) => server.snapshot = Some(snapshot.clone()),
         Origin::CopyOf(instance) => {
             forget_copy(servers, &server.id).await?;
+            databases.ready(instance).await.map_err(|error| error.to_string())?;
             databases.snapshot(instance, &server.id).await.map_err(|error| error.to_string())?;
             server.snapshot = Some(server.id.clone());
         }
@@ -51,6 +52,7 @@ async fn forget_copy(servers: &Servers, id: &str) -> Result<(), String> {
 /// Dumps each database of an instance, and restores it into another one, whose version may be a later one.
 async fn bring_over(servers: &Servers, from: &str, server: &Instance, place: Place) -> Result<(), String> {
     let databases = &servers.databases;
+    databases.ready(from).await.map_err(|error| error.to_string())?;
     let there = databases.databases(from).await.map_err(|error| error.to_string())?;
     let folder = tempfile::tempdir().map_err(|error| format!("making a folder for dumps: {error}"))?;
     for database in server.databases.iter().filter(|wanted| there.iter().any(|there| there.name == wanted.name)) {
