@@ -55,9 +55,7 @@ async fn a_read_replica_follows_and_takes_no_writes() {
     scene.server.planes().unwrap().kill(&id).unwrap();
     scene.went_through(&id, &["error", "ready"], since).await;
     assert_eq!(scene.get(&path).await["status"], "ready");
-    scene
-        .until(&format!("instances/{instance}"), |instance| instance["read_replicas"][0]["status"] == "ready")
-        .await;
+    scene.until(&format!("instances/{instance}"), |instance| instance["read_replicas"][0]["status"] == "ready").await;
     let reader = scene.connect_at(&endpoint, &instance, "rdb", PASSWORD).await.unwrap();
     follows(&reader, 12).await;
 

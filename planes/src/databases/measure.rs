@@ -3,8 +3,9 @@
 use std::{fs, path::Path, time::Duration};
 
 use super::{
-    files, standby,
+    files,
     sql::{MAIN, PLANE, Session, text},
+    standby,
     sweep::TICKS,
 };
 
@@ -31,7 +32,8 @@ pub(super) async fn measure(home: &Path, sockets: &Path) -> Measure {
     let looked = files::aside(move || {
         let bytes = files::bytes(&data);
         let told = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
-        let first = told.lines().next().and_then(|line| line.trim().parse().ok()).filter(|_| measure.connections.is_some());
+        let first =
+            told.lines().next().and_then(|line| line.trim().parse().ok()).filter(|_| measure.connections.is_some());
         Ok((bytes, first.map(processes)))
     });
     if let Ok((bytes, processes)) = looked.await {
@@ -57,9 +59,8 @@ fn processes(first: u32) -> (Option<Duration>, Option<u64>) {
     let children = children.split_whitespace().filter_map(|child| child.parse().ok());
     let all: Vec<u32> = std::iter::once(first).chain(children).collect();
     let ticks = all.iter().filter_map(|process| busy(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?));
-    let memory = all.iter().filter_map(|process| {
-        share(&fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?)
-    });
+    let memory =
+        all.iter().filter_map(|process| share(&fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?));
     let sum = |all: Vec<u64>| (!all.is_empty()).then(|| all.iter().sum::<u64>());
     let ticks = sum(ticks.collect());
     (ticks.map(|ticks| Duration::from_millis(ticks * 1000 / TICKS)), sum(memory.collect()))

@@ -57,7 +57,13 @@ impl Room {
         self.servers.databases.ready(instance).await.map_err(|error| error.to_string())
     }
 
-    fn report(&self, kind: &str, key: &str, what: &'static str, change: impl FnOnce(&mut Record)) -> Result<(), String> {
+    fn report(
+        &self,
+        kind: &str,
+        key: &str,
+        what: &'static str,
+        change: impl FnOnce(&mut Record),
+    ) -> Result<(), String> {
         let told = cloud(&self.cloud)?.report(kind, key, |record| {
             change(record);
             Some(what)

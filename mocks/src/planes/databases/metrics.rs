@@ -88,7 +88,6 @@ fn percent(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { (part / whole * 100.0).min(100.0) } else { 0.0 }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nobody counts these bytes one by one")]
 fn amount(number: u64) -> f64 {
     number as f64
 }

@@ -40,7 +40,14 @@ pub(super) struct Servers {
 
 impl Servers {
     pub(super) fn new(databases: Databases, fabric: Arc<Fabric>, cloud: Weak<Cloud>) -> Self {
-        Self { databases: Arc::new(databases), fabric, cloud, metrics: Arc::default(), watched: Mutex::default(), rounds: Mutex::default() }
+        Self {
+            databases: Arc::new(databases),
+            fabric,
+            cloud,
+            metrics: Arc::default(),
+            watched: Mutex::default(),
+            rounds: Mutex::default(),
+        }
     }
 
     pub(super) async fn stop(&self) {
@@ -134,9 +141,8 @@ impl Servers {
 fn show(cloud: &Cloud, key: &str) {
     let replica = cloud.store().read(|tables| tables.get(plane::REPLICA, key).cloned());
     let Some(replica) = replica else { return };
-    let told = cloud.report(plane::KIND, replica.text("instance_id"), |record| {
-        plane::shows(record, &replica).then_some("replica")
-    });
+    let told = cloud
+        .report(plane::KIND, replica.text("instance_id"), |record| plane::shows(record, &replica).then_some("replica"));
     if let Err(refusal) = told {
         tracing::error!(%refusal, key, "what became of a replica could not be written");
     }

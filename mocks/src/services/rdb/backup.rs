@@ -116,8 +116,8 @@ fn export(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
 fn restore(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     let (key, mut record) = with_data(act, RESTORE)?;
     let instance = act.call.text("instance_id").map(str::to_owned);
-    let instance = instance
-        .ok_or_else(|| Refusal::argument("instance_id", Reason::Required, "instance_id is required"))?;
+    let instance =
+        instance.ok_or_else(|| Refusal::argument("instance_id", Reason::Required, "instance_id is required"))?;
     if !plane::has_server(&*act.find_settled("rdb.instance", &instance)?) {
         let help = "must be an instance of the same engine as the backup";
         return Err(Refusal::argument("instance_id", Reason::Constraint, help));

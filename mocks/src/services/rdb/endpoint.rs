@@ -121,8 +121,7 @@ pub(super) fn open_direct(making: &mut Making<'_, '_>) {
     }
     let ip = public_address(making.tx);
     let mut endpoints = list(making.record);
-    let mut endpoint =
-        json!({"id": making.tx.ids().uuid(), "ip": ip, "port": 5432, "name": null, "direct_access": {}});
+    let mut endpoint = json!({"id": making.tx.ids().uuid(), "ip": ip, "port": 5432, "name": null, "direct_access": {}});
     if let Some(at) = plane::public_at(making.record) {
         endpoint["ip"] = at.ip().to_string().into();
         endpoint["port"] = at.port().into();

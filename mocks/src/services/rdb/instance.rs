@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{READ, WRITE, catalog, certificate, endpoint, log, metrics, plane, schedule, setting, snapshot, upgrade, user};
+use super::{
+    READ, WRITE, catalog, certificate, endpoint, log, metrics, plane, schedule, setting, snapshot, upgrade, user,
+};
 use crate::kernel::{Act, Answer, Making, Reason, Record, Refusal, Resource, computed, optional, required, states};
 
 const ITEM: &str = "/rdb/v1/regions/{region}/instances/{instance_id}";
