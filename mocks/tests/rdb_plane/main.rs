@@ -2,6 +2,7 @@
 //!
 //! Skipped where this machine has no PostgreSQL; with STACKPROOF_NEEDS_POSTGRES set, that is a failure.
 
+#![allow(unreachable_pub, reason = "the modules of one test program")]
 #![allow(clippy::unwrap_used, reason = "a test's own helpers")]
 
 mod backups;

@@ -104,8 +104,18 @@ impl Scene {
 
     /// Stops the cloud and starts it again on what it left.
     pub async fn restart(self) -> Self {
-        let Self { server, folder, profile, .. } = self;
+        let Self { server, folder, profile, http, organization: _ } = self;
+        // Its connections keep the cloud.
+        drop(http);
         server.stop().await;
+        let state = folder.path().join("state/lock");
+        let mut again = tokio::time::interval(Duration::from_millis(20));
+        let free = async {
+            while !is_free(&state) {
+                again.tick().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, free).await.expect("the cloud lets go of its state");
         Self::at(folder, profile).await.unwrap()
     }
 
@@ -226,6 +236,20 @@ impl Scene {
         self.connect_to(instance, "rdb", PASSWORD).await.unwrap()
     }
 
+    /// The same, once the server lets it in.
+    pub async fn connects(&self, instance: &str) -> Connected {
+        let mut again = tokio::time::interval(Duration::from_millis(20));
+        let awaited = async {
+            loop {
+                again.tick().await;
+                if let Ok(client) = self.connect_to(instance, "rdb", PASSWORD).await {
+                    return client;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, awaited).await.expect("the server lets us in")
+    }
+
     pub async fn connect_to(&self, instance: &str, database: &str, password: &str) -> Result<Connected, String> {
         let endpoint = self.get(&format!("instances/{instance}")).await["endpoint"].clone();
         self.connect_at(&endpoint, instance, database, password).await
@@ -257,6 +281,11 @@ impl Scene {
     pub async fn stop(self) {
         self.server.stop().await;
     }
+}
+
+/// Whether nobody holds a lock.
+fn is_free(lock: &Path) -> bool {
+    std::fs::File::open(lock).unwrap().try_lock().is_ok()
 }
 
 /// A client, for as long as it is held.

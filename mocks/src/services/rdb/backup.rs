@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -180,16 +181,12 @@ pub(super) fn make_automated(making: &mut Making<'_, '_>, at: OffsetDateTime, ex
     }
 }
 
-/// The databases, users and privileges of an instance, as a snapshot keeps them.
+/// The databases, users and privileges of an instance, as a snapshot keeps them: with what users log in by.
 pub(super) fn contents(act: &Act<'_, '_>, instance: &str) -> Value {
     let prefix = format!("{instance}/");
     let of = |kind: &str| -> serde_json::Map<String, Value> {
         let records = act.tx.tables().under(kind, &prefix, None);
-        records
-            .map(|(key, record)| {
-                (key.strip_prefix(&prefix).unwrap_or(key).to_owned(), Value::Object(record.body.clone()))
-            })
-            .collect()
+        records.map(|(key, record)| (key.strip_prefix(&prefix).unwrap_or(key).to_owned(), json!(**record))).collect()
     };
     json!({"rdb.database": of("rdb.database"), "rdb.user": of("rdb.user"), "rdb.privilege": of("rdb.privilege")})
 }
@@ -197,8 +194,10 @@ pub(super) fn contents(act: &Act<'_, '_>, instance: &str) -> Value {
 /// Puts what [`contents`] gave into another instance.
 pub(super) fn fill(act: &mut Act<'_, '_>, instance: &str, contents: &Value) -> Result<(), Refusal> {
     for (kind, records) in contents.as_object().into_iter().flatten() {
-        for (name, body) in records.as_object().into_iter().flatten() {
-            act.tx.put(kind, &format!("{instance}/{name}"), Record::of(body));
+        for (name, record) in records.as_object().into_iter().flatten() {
+            let record = Record::deserialize(record)
+                .map_err(|error| Refusal::Internal(format!("{kind} {name} of another instance: {error}")))?;
+            act.tx.put(kind, &format!("{instance}/{name}"), record);
         }
     }
     Ok(())
