@@ -85,3 +85,25 @@ async fn a_promoted_replica_goes_its_own_way() {
     assert!(!kept.contains(&id) && kept.contains(&promoted), "{kept:?}");
     scene.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_in_a_private_network_answers_there() {
+    let scene = scene!();
+    let network = scene.post("/vpc/v2/regions/fr-par/private-networks", json!({"subnets": ["10.1.0.0/24"]})).await;
+    let network = network["id"].as_str().unwrap().to_owned();
+    let instance = scene.instance(json!({})).await;
+    scene.connect(&instance).await.run("CREATE TABLE orders AS SELECT generate_series(1, 5) AS id").await;
+    let spec = json!([{"private_network": {"private_network_id": network, "service_ip": "10.1.0.9/24"}}]);
+    let made = scene.post("read-replicas", json!({"instance_id": instance, "endpoint_spec": spec})).await;
+    let path = format!("read-replicas/{}", made["id"].as_str().unwrap());
+    scene.reaches(&path, "ready").await;
+    let inside = "10.1.0.9:5432".parse().unwrap();
+    match scene.server.planes().unwrap().tunnel(&network, inside).await {
+        Err(why) => eprintln!("SKIPPED: the private endpoint of a replica: {why}"),
+        Ok(tunnel) => {
+            let endpoint = json!({"ip": tunnel.ip().to_string(), "port": tunnel.port()});
+            follows(&scene.connect_at(&endpoint, &instance, "rdb", PASSWORD).await.unwrap(), 5).await;
+        }
+    }
+    scene.stop().await;
+}

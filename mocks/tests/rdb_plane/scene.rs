@@ -124,9 +124,10 @@ impl Scene {
         self.folder.path().join("planes").join(path)
     }
 
-    /// A request to the API: status and body.
+    /// A request to the API: status and body. The path is below RDB's, or begins with a slash.
     pub async fn send(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
-        let request = self.http.request(method, format!("https://api.scaleway.com{RDB}/{path}"));
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("{RDB}/{path}") };
+        let request = self.http.request(method, format!("https://api.scaleway.com{path}"));
         let request = request.header("x-auth-token", &self.organization.secret_key);
         let response = if body.is_null() { request } else { request.json(&body) }.send().await.unwrap();
         let status = response.status().as_u16();
