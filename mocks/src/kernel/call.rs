@@ -117,7 +117,7 @@ pub struct Look<'a> {
     /// Who asked for what so far.
     pub audit: &'a AuditLog,
     /// What runs behind the API, if anything does.
-    pub behind: Option<&'a dyn Behind>,
+    pub behind: Option<Arc<dyn Behind>>,
 }
 
 impl<'a> Look<'a> {

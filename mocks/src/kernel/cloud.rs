@@ -59,7 +59,7 @@ impl Cloud {
 
     fn look<'a>(&'a self, tables: &'a Tables, resource: &'a Resource, call: &'a Call) -> Look<'a> {
         let now = self.store.clock().now();
-        let behind = self.store.behind().map(AsRef::as_ref);
+        let behind = self.store.behind();
         Look { tables, catalogue: &self.catalogue, call, resource, now, audit: &self.audit, behind }
     }
 

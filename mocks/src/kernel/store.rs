@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     ops::Bound,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -136,7 +136,8 @@ pub struct Store {
     clock: Clock,
     committed: watch::Sender<u64>,
     events: RwLock<VecDeque<Event>>,
-    behind: OnceLock<Arc<dyn Behind>>,
+    /// It holds this store itself.
+    behind: OnceLock<Weak<dyn Behind>>,
 }
 
 struct Writer {
@@ -194,20 +195,21 @@ impl Store {
         &self.clock
     }
 
-    /// From now on this runs behind the API. Set once; a second time changes nothing.
-    pub fn run_behind(&self, behind: Arc<dyn Behind>) {
-        let _already = self.behind.set(behind);
+    /// From now on this runs behind the API, for as long as somebody else holds it. Set once; a second time changes
+    /// nothing.
+    pub fn run_behind(&self, behind: &Arc<dyn Behind>) {
+        let _already = self.behind.set(Arc::downgrade(behind));
     }
 
     /// What runs behind the API, if anything does.
-    pub fn behind(&self) -> Option<&Arc<dyn Behind>> {
-        self.behind.get()
+    pub fn behind(&self) -> Option<Arc<dyn Behind>> {
+        self.behind.get()?.upgrade()
     }
 
     /// The first passage that nothing behind the API holds up.
     fn first_due<'t>(&self, tables: &'t Tables) -> Option<&'t (OffsetDateTime, String, String)> {
-        let behind = self.behind.get();
-        tables.due.iter().find(|(_, kind, key)| behind.is_none_or(|behind| !behind.holds(tables, kind, key)))
+        let behind = self.behind();
+        tables.due.iter().find(|(_, kind, key)| behind.as_ref().is_none_or(|behind| !behind.holds(tables, kind, key)))
     }
 
     /// Reads.
@@ -227,6 +229,7 @@ impl Store {
         &self,
         change: impl FnOnce(&mut Transaction<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
+        let behind = self.behind();
         let mut writer = self.writer.lock();
         let mut tables = self.tables.write();
         let sequence = writer.sequence + 1;
@@ -234,7 +237,7 @@ impl Store {
             tables: &mut tables,
             now: self.clock.now(),
             lasts: &self.clock,
-            behind: self.behind.get().map(AsRef::as_ref),
+            behind: behind.as_deref(),
             ids: Ids::new(writer.seed, sequence),
             undo: Vec::new(),
             events: Vec::new(),

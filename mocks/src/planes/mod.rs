@@ -99,7 +99,7 @@ impl Planes {
         for missing in &planes.missing {
             tracing::warn!(missing, "not everything runs on this machine");
         }
-        cloud.store().run_behind(Arc::clone(&planes) as Arc<dyn Behind>);
+        cloud.store().run_behind(&(Arc::clone(&planes) as Arc<dyn Behind>));
         tokio::spawn(follow(Arc::downgrade(&planes), cloud.store().committed(), planes.stop.clone()));
         Some(planes)
     }

@@ -48,7 +48,8 @@ pub(super) fn list(look: &Look<'_>) -> Result<Value, Refusal> {
 pub(super) fn details(look: &Look<'_>) -> Result<Value, Refusal> {
     let instance = look.call.param("instance_id").unwrap_or_default();
     look.find("rdb.instance", instance)?;
-    let files = look.behind.map(|behind| behind.told(plane::KIND, instance)["logs"].clone()).unwrap_or_default();
+    let behind = look.behind.as_ref();
+    let files = behind.map(|behind| behind.told(plane::KIND, instance)["logs"].clone()).unwrap_or_default();
     Ok(json!({"details": if files.is_array() { files } else { json!([]) }}))
 }
 

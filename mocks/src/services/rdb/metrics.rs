@@ -13,7 +13,7 @@ use crate::kernel::{Look, Reason, Refusal, moment};
 pub(super) fn show(look: &Look<'_>) -> Result<Value, Refusal> {
     let instance = look.call.param("instance_id").unwrap_or_default();
     look.find("rdb.instance", instance)?;
-    let Some(behind) = look.behind.filter(|behind| behind.runs(plane::KIND)) else {
+    let Some(behind) = look.behind.as_ref().filter(|behind| behind.runs(plane::KIND)) else {
         let route = "GET /rdb/v1/regions/{region}/instances/{instance_id}/metrics where no database runs";
         return Err(Refusal::NotImplemented { route: route.to_owned() });
     };
