@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::{AuditLog, Catalogue, Passage, Record, Refusal, Resource, Tables, Transaction, Viewed, rfc3339};
+use super::{AuditLog, Behind, Catalogue, Passage, Record, Refusal, Resource, Tables, Transaction, Viewed, rfc3339};
 
 /// Who makes a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +116,8 @@ pub struct Look<'a> {
     pub now: OffsetDateTime,
     /// Who asked for what so far.
     pub audit: &'a AuditLog,
+    /// What runs behind the API, if anything does.
+    pub behind: Option<Arc<dyn Behind>>,
 }
 
 impl<'a> Look<'a> {

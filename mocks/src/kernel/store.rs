@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     ops::Bound,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -136,7 +136,8 @@ pub struct Store {
     clock: Clock,
     committed: watch::Sender<u64>,
     events: RwLock<VecDeque<Event>>,
-    behind: OnceLock<Arc<dyn Behind>>,
+    /// It holds this store itself.
+    behind: OnceLock<Weak<dyn Behind>>,
 }
 
 struct Writer {
@@ -194,20 +195,21 @@ impl Store {
         &self.clock
     }
 
-    /// From now on this runs behind the API. Set once; a second time changes nothing.
-    pub fn run_behind(&self, behind: Arc<dyn Behind>) {
-        let _already = self.behind.set(behind);
+    /// From now on this runs behind the API, for as long as somebody else holds it. Set once; a second time changes
+    /// nothing.
+    pub fn run_behind(&self, behind: &Arc<dyn Behind>) {
+        let _already = self.behind.set(Arc::downgrade(behind));
     }
 
     /// What runs behind the API, if anything does.
-    pub fn behind(&self) -> Option<&Arc<dyn Behind>> {
-        self.behind.get()
+    pub fn behind(&self) -> Option<Arc<dyn Behind>> {
+        self.behind.get()?.upgrade()
     }
 
     /// The first passage that nothing behind the API holds up.
     fn first_due<'t>(&self, tables: &'t Tables) -> Option<&'t (OffsetDateTime, String, String)> {
-        let behind = self.behind.get();
-        tables.due.iter().find(|(_, kind, key)| behind.is_none_or(|behind| !behind.holds(tables, kind, key)))
+        let behind = self.behind();
+        tables.due.iter().find(|(_, kind, key)| behind.as_ref().is_none_or(|behind| !behind.holds(tables, kind, key)))
     }
 
     /// Reads.
@@ -227,6 +229,7 @@ impl Store {
         &self,
         change: impl FnOnce(&mut Transaction<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
+        let behind = self.behind();
         let mut writer = self.writer.lock();
         let mut tables = self.tables.write();
         let sequence = writer.sequence + 1;
@@ -234,6 +237,7 @@ impl Store {
             tables: &mut tables,
             now: self.clock.now(),
             lasts: &self.clock,
+            behind: behind.as_deref(),
             ids: Ids::new(writer.seed, sequence),
             undo: Vec::new(),
             events: Vec::new(),
@@ -374,6 +378,7 @@ pub struct Transaction<'a> {
     tables: &'a mut Tables,
     now: OffsetDateTime,
     lasts: &'a Clock,
+    behind: Option<&'a dyn Behind>,
     ids: Ids,
     undo: Undo,
     events: Vec<Event>,
@@ -424,6 +429,11 @@ impl Transaction<'_> {
     /// How long a passage that lasts `real` at Scaleway takes here.
     pub fn lasts(&self, real: Duration) -> Duration {
         self.lasts.lasts(real)
+    }
+
+    /// Whether anything runs behind records of this kind.
+    pub fn runs(&self, kind: &str) -> bool {
+        self.behind.is_some_and(|behind| behind.runs(kind))
     }
 
     /// Identifiers for what this transaction makes.

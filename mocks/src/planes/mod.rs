@@ -20,9 +20,9 @@ use std::{
 
 use axum::body::Body;
 use http::{Request, Response};
+use serde_json::Value;
 use stackproof_planes::{
     containers::{Helper, Runtime},
-    databases::Databases,
     network::{Driver, Fabric, Isolation, Probe},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -59,7 +59,7 @@ pub enum Config {
 pub struct Planes {
     store: Arc<Store>,
     networks: Networks,
-    databases: Option<Units<databases::Plane>>,
+    databases: Option<databases::Rdb>,
     containers: Option<Units<containers::Plane>>,
     tunnels: Tunnels,
     /// What this machine cannot run, and what to do about it.
@@ -78,19 +78,15 @@ impl Planes {
         let isolation = driver.isolation();
         let fabric = Arc::new(Fabric::new(driver));
         let mut missing = Vec::new();
-        let databases = Databases::open(&folder.join("databases"), cache).await;
+        let databases = databases::Rdb::open(folder, cache, cloud, &fabric, blobs.clone()).await;
         let databases = databases.map_err(|error| missing.push(format!("databases: {error}"))).ok();
-        if let Some(databases) = &databases {
-            forget_unknown(databases, cloud.store()).await;
-        }
         let runtime = Runtime::open(&folder.join("containers"), Helper::at(helper)).await;
         let runtime = runtime.map_err(|error| missing.push(format!("containers: {error}"))).ok();
         let planes = Arc::new(Self {
             store: Arc::clone(cloud.store()),
             networks: Networks::new(Arc::clone(&fabric)),
             tunnels: Tunnels::new(Arc::clone(&fabric)),
-            databases: databases
-                .map(|it| Units::new(databases::Plane::new(it, Arc::clone(&fabric), Arc::downgrade(cloud)), cloud)),
+            databases,
             containers: runtime.map(|runtime| {
                 let plane =
                     containers::Plane::new(Arc::new(runtime), Arc::clone(&fabric), blobs, Arc::downgrade(cloud));
@@ -103,7 +99,7 @@ impl Planes {
         for missing in &planes.missing {
             tracing::warn!(missing, "not everything runs on this machine");
         }
-        cloud.store().run_behind(Arc::clone(&planes) as Arc<dyn Behind>);
+        cloud.store().run_behind(&(Arc::clone(&planes) as Arc<dyn Behind>));
         tokio::spawn(follow(Arc::downgrade(&planes), cloud.store().committed(), planes.stop.clone()));
         Some(planes)
     }
@@ -148,13 +144,13 @@ impl Planes {
     /// When none runs.
     pub fn kill(&self, instance: &str) -> Result<u32, String> {
         let databases = self.databases.as_ref().ok_or_else(|| self.missing.join("; "))?;
-        databases.plane().kill(instance)
+        databases.kill(instance)
     }
 
     /// What the processes behind a database instance or a container said last; none where nothing runs for it.
     pub fn logs(&self, key: &str) -> Option<String> {
         let container = self.containers.as_ref().and_then(|containers| containers.plane().logs(key));
-        container.or_else(|| self.databases.as_ref()?.plane().logs(key))
+        container.or_else(|| self.databases.as_ref()?.logs(key))
     }
 
     /// Brings everything to what the records want.
@@ -178,17 +174,7 @@ impl Planes {
             }
         }
         if let Some(databases) = &self.databases {
-            databases.plane().stop().await;
-        }
-    }
-}
-
-/// Removes the databases of instances that the cloud does not know: it was in memory, or was reset.
-async fn forget_unknown(databases: &Databases, store: &Store) {
-    let unknown = |id: &String| store.read(|tables| tables.get("rdb.instance", id).is_none());
-    for id in databases.kept().into_iter().filter(unknown) {
-        if let Err(error) = databases.remove(&id).await {
-            tracing::warn!(%error, id, "a database that nobody knows could not be removed");
+            databases.stop().await;
         }
     }
 }
@@ -215,6 +201,14 @@ async fn follow(planes: Weak<Planes>, mut committed: tokio::sync::watch::Receive
 
 #[async_trait::async_trait]
 impl Behind for Planes {
+    fn runs(&self, kind: &str) -> bool {
+        self.databases.is_some() && databases::Rdb::runs(kind)
+    }
+
+    fn told(&self, kind: &str, key: &str) -> Value {
+        self.databases.as_ref().map(|databases| databases.told(kind, key)).unwrap_or_default()
+    }
+
     fn holds(&self, tables: &Tables, kind: &str, key: &str) -> bool {
         self.databases.as_ref().is_some_and(|units| units.holds(tables, kind, key))
             || self.containers.as_ref().is_some_and(|units| units.holds(tables, kind, key))

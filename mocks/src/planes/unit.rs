@@ -28,9 +28,15 @@ pub(super) trait Plane: Send + Sync + 'static {
     fn failed(&self, record: &mut Record, why: &str);
 }
 
-/// All of one kind.
+/// All of one kind. Whoever has a clone has the same.
 pub(super) struct Units<P: Plane> {
     shared: Arc<Shared<P>>,
+}
+
+impl<P: Plane> Clone for Units<P> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
 }
 
 struct Shared<P: Plane> {
@@ -126,6 +132,14 @@ impl<P: Plane> Units<P> {
             (Some((wanted, passes)), Some(unit)) => {
                 unit.is.as_ref().is_some_and(|is| is.wanted == wanted && !(is.failed && passes))
             }
+        }
+    }
+
+    /// Brings about once more what is there already: it was changed from elsewhere.
+    pub(super) fn again(&self, key: &str) {
+        if let Some(unit) = self.shared.units.lock().get_mut(key) {
+            unit.is = None;
+            unit.wanted.send_modify(|_| {});
         }
     }
 
