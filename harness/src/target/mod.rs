@@ -16,7 +16,7 @@ mod web;
 use std::path::Path;
 
 pub use api::{Api, ApiAnswer};
-pub use cloud::{CloudHome, CloudProcess, Launch};
+pub use cloud::{CloudHome, CloudProcess, Launch, Running, Stopped};
 pub use control::{Attempt, Control};
 pub use database::Login;
 pub use environment::{Credentials, Environment};

@@ -13,7 +13,7 @@ mod unit;
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -35,7 +35,7 @@ use unit::Units;
 /// How long an answer waits for what runs behind it, at most.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long containers may take to end with the cloud.
+/// How long containers may take to end with the cloud, and again when they are killed.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// What is to run behind a cloud's API.
@@ -108,6 +108,22 @@ impl Planes {
         Some(planes)
     }
 
+    /// Ends and removes what an unclean end left of a cloud that does not run any more; what databases hold stays.
+    ///
+    /// # Errors
+    /// What could not be removed, and why.
+    pub async fn sweep(folder: &Path, cache: &Path, helper: &Path) -> Result<(), String> {
+        // Whoever opens a folder sweeps it first.
+        let (databases, containers) = (folder.join("databases"), folder.join("containers"));
+        if containers.is_dir() {
+            Runtime::open(&containers, Helper::at(helper)).await.map_err(|error| error.to_string())?;
+        }
+        if databases.is_dir() {
+            Databases::open(&databases, cache).await.map_err(|error| error.to_string())?.stop().await;
+        }
+        Ok(())
+    }
+
     /// What this machine cannot run, each with what to do about it.
     pub fn missing(&self) -> &[String] {
         &self.missing
@@ -172,10 +188,7 @@ impl Planes {
     pub async fn stop(&self) {
         self.stop.cancel();
         if let Some(containers) = &self.containers {
-            // Their helpers end with this process, and they with those.
-            if tokio::time::timeout(FAREWELL, containers.plane().stop()).await.is_err() {
-                tracing::warn!("containers did not end in {FAREWELL:?}; they are killed");
-            }
+            containers.plane().stop(FAREWELL).await;
         }
         if let Some(databases) = &self.databases {
             databases.plane().stop().await;

@@ -12,6 +12,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use tokio::sync::RwLock;
 
 use super::{
     Blobs, Container, ContainerSpec, Error, Helper, Image, Limits, Logs, Result, container, control::Control, image,
@@ -30,6 +31,8 @@ pub struct Runtime {
     images: PathBuf,
     running: PathBuf,
     helper: Helper,
+    /// Whether none starts any more. Held for reading by whoever starts one.
+    closed: RwLock<bool>,
 }
 
 impl Runtime {
@@ -53,7 +56,7 @@ impl Runtime {
                 next_step: "Choose another one.".to_owned(),
             });
         }
-        let opened = Self { images, running, helper };
+        let opened = Self { images, running, helper, closed: RwLock::new(false) };
         opened.sweep().await?;
         opened.attempt()?;
         Ok(opened)
@@ -90,6 +93,13 @@ impl Runtime {
         Ok(())
     }
 
+    /// Ends all containers at once, and removes what was made for them. From now on none starts.
+    pub async fn close(&self) -> Result<()> {
+        // Whoever is starting one has its folder by now, and is waited for.
+        *self.closed.write().await = true;
+        self.sweep().await
+    }
+
     /// Takes in an image: its manifest, and its blobs from where they are. Done once for each.
     pub async fn add(&self, manifest: Vec<u8>, blobs: Arc<dyn Blobs>) -> Result<Image> {
         let images = self.images.clone();
@@ -116,6 +126,10 @@ impl Runtime {
             && spec.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !named {
             return Err(Error::Image(format!("{:?} is no name for a container", spec.id)));
+        }
+        let closed = self.closed.read().await;
+        if *closed {
+            return Err(Error::Closed);
         }
         let folder = self.running.join(&spec.id);
         let made = fs::create_dir(&folder);
