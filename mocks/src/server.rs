@@ -254,6 +254,7 @@ async fn tick(front: Arc<Front>, stop: CancellationToken) {
     const NEVER: Duration = Duration::from_secs(3600);
     let store = Arc::clone(front.cloud().store());
     let mut committed = store.committed();
+    let mut moved = store.clock().moved();
     loop {
         if let Err(refusal) = front.cloud().settle() {
             tracing::error!(%refusal, "a passage could not be written; it is tried again with the next change");
@@ -265,7 +266,8 @@ async fn tick(front: Arc<Front>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
-            () = store.clock().moved() => {}
+            // Its sender is the store's own.
+            _ = moved.changed() => {}
             changed = committed.changed() => if changed.is_err() { return },
         }
     }

@@ -149,6 +149,21 @@ impl CloudProcess {
         drop(self.child.take());
     }
 
+    /// Stops it, and waits until it and all that ran behind it is gone.
+    ///
+    /// # Errors
+    /// When it does not stop.
+    pub async fn stop(mut self) -> Result<(), Failure> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        drop(child.stdin.take());
+        let pid = self.ready.pid;
+        match timeout(STOP_TIMEOUT, child.wait()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(Failure::failed("the local cloud was not waited for").because(error)),
+            Err(_) => Err(Failure::environment(format!("process {pid} does not stop")).next(format!("kill -9 {pid}"))),
+        }
+    }
+
     /// Kills it as a power cut would, for tests of what survives.
     ///
     /// # Errors
@@ -160,7 +175,7 @@ impl CloudProcess {
 }
 
 /// This same program. Tests of the library name it in `STACKPROOF_BIN`.
-fn program() -> Result<PathBuf, Failure> {
+pub(crate) fn program() -> Result<PathBuf, Failure> {
     if let Some(path) = std::env::var_os("STACKPROOF_BIN") {
         return Ok(path.into());
     }

@@ -67,6 +67,17 @@ impl Plane {
         Some(running.service.dial().await)
     }
 
+    /// The cloud's clock was advanced: those that have nothing to do have had nothing to do for that much longer.
+    pub(super) fn pass(&self, time: Duration) {
+        self.running.lock().values().for_each(|running| running.service.pass(time));
+    }
+
+    /// How a container's processes are.
+    pub(super) fn status(&self, key: &str) -> Option<ServiceStatus> {
+        let running = self.running.lock().get(key).cloned()?;
+        Some(running.service.status().borrow().clone())
+    }
+
     /// What a container's processes said last.
     pub(super) fn logs(&self, key: &str) -> Option<String> {
         let running = self.running.lock().get(key).cloned()?;

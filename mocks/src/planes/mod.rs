@@ -21,10 +21,11 @@ use std::{
 use axum::body::Body;
 use http::{Request, Response};
 use stackproof_planes::{
-    containers::{Helper, Runtime},
+    containers::{Helper, Runtime, ServiceStatus},
     databases::Databases,
     network::{Driver, Fabric, Isolation, Probe},
 };
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::kernel::{Behind, Blobs, Cloud, Store, Tables};
@@ -104,7 +105,8 @@ impl Planes {
             tracing::warn!(missing, "not everything runs on this machine");
         }
         cloud.store().run_behind(Arc::clone(&planes) as Arc<dyn Behind>);
-        tokio::spawn(follow(Arc::downgrade(&planes), cloud.store().committed(), planes.stop.clone()));
+        let (committed, moved) = (cloud.store().committed(), cloud.store().clock().moved());
+        tokio::spawn(follow(Arc::downgrade(&planes), committed, moved, planes.stop.clone()));
         Some(planes)
     }
 
@@ -167,6 +169,11 @@ impl Planes {
         databases.plane().kill(instance)
     }
 
+    /// How the processes of a container are; none where none runs for it.
+    pub fn container(&self, key: &str) -> Option<ServiceStatus> {
+        self.containers.as_ref()?.plane().status(key)
+    }
+
     /// What the processes behind a database instance or a container said last; none where nothing runs for it.
     pub fn logs(&self, key: &str) -> Option<String> {
         let container = self.containers.as_ref().and_then(|containers| containers.plane().logs(key));
@@ -207,10 +214,21 @@ async fn forget_unknown(databases: &Databases, store: &Store) {
 }
 
 /// Follows what is kept, until the cloud is gone.
-async fn follow(planes: Weak<Planes>, mut committed: tokio::sync::watch::Receiver<u64>, stop: CancellationToken) {
+async fn follow(
+    planes: Weak<Planes>,
+    mut committed: watch::Receiver<u64>,
+    mut moved: watch::Receiver<Duration>,
+    stop: CancellationToken,
+) {
+    let mut shown = *moved.borrow_and_update();
     loop {
         committed.mark_unchanged();
         let Some(held) = planes.upgrade() else { return };
+        let now = *moved.borrow_and_update();
+        if let Some(containers) = held.containers.as_ref().filter(|_| now > shown) {
+            containers.plane().pass(now - shown);
+        }
+        shown = now;
         // What was gone from a network may be so only after its users have ended.
         held.update().await;
         let retry = held.networks.waits();
@@ -222,6 +240,7 @@ async fn follow(planes: Weak<Planes>, mut committed: tokio::sync::watch::Receive
             () = stop.cancelled() => return,
             () = again => {}
             changed = committed.changed() => if changed.is_err() { return },
+            changed = moved.changed() => if changed.is_err() { return },
         }
     }
 }
