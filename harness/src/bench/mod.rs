@@ -34,28 +34,39 @@ pub async fn run(workspace: &Workspace, only: &[String], progress: &Progress) ->
         return Err(Failure::usage(format!("nothing that is measured is called {unknown}"))
             .next(format!("stackproof bench --only {}", IDS.join(" "))));
     }
-    let mut results = Vec::new();
     let mut subject = None;
+    let measured = all(&mut subject, workspace, only, progress).await;
+    if let Some(subject) = subject {
+        subject.stop().await?;
+    }
+    Ok(Benchmarks { schema: 1, machine: Machine::here(), results: measured? })
+}
+
+/// Measures one after the other; the cloud they share is started for the first that needs it.
+async fn all(
+    subject: &mut Option<Subject>,
+    workspace: &Workspace,
+    only: &[String],
+    progress: &Progress,
+) -> Result<Vec<Measured>, Failure> {
+    let mut results = Vec::new();
     for id in IDS.into_iter().filter(|id| only.is_empty() || only.iter().any(|asked| asked == id)) {
         let step = progress.step(format!("measuring {id}"));
         let measured = match id {
             "start" => process::start().await?,
             "memory" => process::memory().await?,
             _ => {
-                let subject = match &mut subject {
-                    Some(subject) => subject,
-                    none => none.insert(Subject::start().await?),
-                };
+                if subject.is_none() {
+                    *subject = Some(Subject::start().await?);
+                }
+                let subject = subject.as_ref().ok_or_else(|| Failure::failed("the cloud is gone"))?;
                 on(subject, id, workspace, progress).await?
             }
         };
         results.push(measured);
         step.done();
     }
-    if let Some(subject) = subject {
-        subject.stop().await?;
-    }
-    Ok(Benchmarks { schema: 1, machine: Machine::here(), results })
+    Ok(results)
 }
 
 async fn on(subject: &Subject, id: &str, workspace: &Workspace, progress: &Progress) -> Result<Measured, Failure> {

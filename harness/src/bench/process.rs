@@ -1,18 +1,9 @@
 //! The cloud's process: how soon it answers, and what it takes.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    time::{Duration, Instant},
-};
-
-use tempfile::TempDir;
+use std::{collections::BTreeSet, fs, time::Instant};
 
 use super::{Measured, Yardstick, median, subject::Subject};
-use crate::{
-    Failure,
-    target::{Api, CloudHome, CloudProcess},
-};
+use crate::Failure;
 
 /// How often a start is measured.
 const STARTS: usize = 11;
@@ -25,9 +16,12 @@ const MEMORY: &str = "memory of an idle cloud, with all its processes";
 pub(super) async fn start() -> Result<Measured, Failure> {
     let mut took = Vec::new();
     for _ in 0..STARTS {
-        let (process, time) = first_answer().await?;
-        took.push(time.as_secs_f64() * 1000.0);
-        stop(process).await?;
+        let began = Instant::now();
+        let subject = Subject::start().await?;
+        let answered = first_answer(&subject).await;
+        took.push(began.elapsed().as_secs_f64() * 1000.0);
+        subject.stop().await?;
+        answered?;
     }
     Ok(Measured::new("start", START, "ms", median(took)).has_to_be(Yardstick::AtMost(50.0)))
 }
@@ -40,35 +34,25 @@ pub(super) async fn memory() -> Result<Measured, Failure> {
         let why = "memory is read from /proc, which only Linux has";
         return Ok(Measured::not_here("memory", MEMORY, "MB", why).has_to_be(yardstick));
     }
-    let (process, _) = first_answer().await?;
-    let resident: u64 = with_children(process.1.ready().pid).into_iter().filter_map(resident).sum();
-    stop(process).await?;
+    let subject = Subject::start().await?;
+    let answered = first_answer(&subject).await;
+    let resident: u64 = with_children(subject.process().ready().pid).into_iter().filter_map(resident).sum();
+    subject.stop().await?;
+    answered?;
     if resident == 0 {
         return Err(Failure::environment("the kernel does not tell how much memory the cloud takes"));
     }
     Ok(Measured::new("memory", MEMORY, "MB", resident as f64 / 1024.0).has_to_be(yardstick))
 }
 
-type Started = (TempDir, CloudProcess);
-
-async fn first_answer() -> Result<(Started, Duration), Failure> {
-    let folder = Subject::folder()?;
-    let launch = Subject::launch(&folder);
-    let began = Instant::now();
-    let process = CloudProcess::launch(&launch).await?;
-    let api = Api::new(&process.environment(true))?;
+async fn first_answer(subject: &Subject) -> Result<(), Failure> {
+    let api = subject.api()?;
     let path = api.regional("vpc/v2", "vpcs");
     let answer = api.get(&path).await?;
-    let took = began.elapsed();
-    if answer.status != 200 {
-        return Err(Failure::failed(format!("GET {path} answered {}", answer.status)).because(answer.body));
+    if answer.status == 200 {
+        return Ok(());
     }
-    Ok(((folder, process), took))
-}
-
-async fn stop((folder, process): Started) -> Result<(), Failure> {
-    process.stop().await?;
-    CloudHome::at(folder.path())?.reset().await
+    Err(Failure::failed(format!("GET {path} answered {}", answer.status)).because(answer.body))
 }
 
 /// A process and all that it started, and what those did.

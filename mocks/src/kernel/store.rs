@@ -261,7 +261,8 @@ impl Store {
                 remember(&mut self.events.write(), events);
                 self.rotate_if_long(&mut writer);
                 drop(writer);
-                self.committed.send_replace(sequence);
+                // Another one may have told of a later one by now.
+                self.committed.send_modify(|told| *told = sequence.max(*told));
                 Ok(result)
             }
         }
@@ -297,6 +298,11 @@ impl Store {
     pub fn next_due(&self) -> Option<Duration> {
         let due = self.read(|tables| self.first_due(tables).map(|(due, ..)| *due))?;
         Some((due - self.clock.now()).try_into().unwrap_or(Duration::ZERO))
+    }
+
+    /// The number of the last transaction.
+    pub fn sequence(&self) -> u64 {
+        *self.committed.borrow()
     }
 
     /// Tells the number of the last transaction, and of every one that follows.

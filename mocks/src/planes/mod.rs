@@ -75,16 +75,20 @@ impl Planes {
     /// What this machine cannot run is left out, and told by [`Planes::missing`].
     pub async fn start(cloud: &Arc<Cloud>, blobs: Blobs, config: &Config) -> Option<Arc<Self>> {
         let Config::Everything { folder, cache, helper } = config else { return None };
-        let driver = Driver::detect().await;
+        let (databases, containers) = (folder.join("databases"), folder.join("containers"));
+        // At the same time: a cloud is to answer soon.
+        let (driver, databases, runtime) = tokio::join!(
+            Driver::detect(),
+            Databases::open(&databases, cache),
+            Runtime::open(&containers, Helper::at(helper))
+        );
         let isolation = driver.isolation();
         let fabric = Arc::new(Fabric::new(driver));
         let mut missing = Vec::new();
-        let databases = Databases::open(&folder.join("databases"), cache).await;
         let databases = databases.map_err(|error| missing.push(format!("databases: {error}"))).ok();
         if let Some(databases) = &databases {
             forget_unknown(databases, cloud.store()).await;
         }
-        let runtime = Runtime::open(&folder.join("containers"), Helper::at(helper)).await;
         let runtime = runtime.map_err(|error| missing.push(format!("containers: {error}"))).ok();
         let planes = Arc::new(Self {
             store: Arc::clone(cloud.store()),

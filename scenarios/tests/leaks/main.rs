@@ -161,6 +161,9 @@ impl Fleet {
             });
             let made = make(&api, "rdb/v1", "instances", body).await?;
             assert_eq!(made["status"], "ready", "{made}");
+            let right = json!({"database_name": "rdb", "user_name": "ada", "permission": "all"});
+            let path = api.regional("rdb/v1", &format!("instances/{}/privileges", text(&made["id"])));
+            assert_eq!(api.send(Method::PUT, &path, Some(right)).await?.status, 200);
             Ok::<_, Failure>(text(&made["id"]))
         };
         let databases = stream::iter(0..databases).map(database).buffer_unordered(AT_ONCE).try_collect().await?;
