@@ -166,7 +166,7 @@ impl Fleet {
             assert_eq!(api.send(Method::PUT, &path, Some(right)).await?.status, 200);
             Ok::<_, Failure>(text(&made["id"]))
         };
-        let databases = stream::iter(0..databases).map(database).buffer_unordered(AT_ONCE).try_collect().await?;
+        let databases = stream::iter(0..databases).map(&database).buffer_unordered(AT_ONCE).try_collect().await?;
 
         let network = &make(&api, "vpc/v2", "private-networks", json!({"project_id": own})).await?["id"];
         let namespace = &make(&api, "containers/v1", "namespaces", json!({"name": "leaks"})).await?["id"];
@@ -179,7 +179,7 @@ impl Fleet {
             assert_eq!(made["status"], "ready", "{made}");
             Ok::<_, Failure>((text(&made["id"]), text(&made["public_endpoint"])))
         };
-        let made: Vec<_> = stream::iter(0..containers).map(container).buffer_unordered(AT_ONCE).try_collect().await?;
+        let made: Vec<_> = stream::iter(0..containers).map(&container).buffer_unordered(AT_ONCE).try_collect().await?;
         let (containers, urls) = made.into_iter().unzip();
         Ok(Self { databases, containers, urls })
     }
@@ -188,16 +188,19 @@ impl Fleet {
     async fn answers(&self, home: &CloudHome) {
         let target = Target::running(TargetName::Gateway, home).await.unwrap();
         let (api, web) = (target.api().unwrap(), target.web().unwrap());
-        let database = async |id: &String| until(id, async || login(&api, id).await?.query("SELECT 1").await).await;
-        let container = async |url: &String| {
+        let database = async |id: &str| {
+            let rows = until(id, async || login(&api, id).await?.query("SELECT 1").await).await;
+            assert_eq!(rows, [["1"]]);
+        };
+        let container = async |url: &str| {
             until(url, async || {
                 let page = web.get(url).await?;
                 if page.status == 200 { Ok(()) } else { Err(Failure::failed(page.text)) }
             })
             .await;
         };
-        stream::iter(&self.databases).for_each_concurrent(AT_ONCE, |id| async move { drop(database(id).await) }).await;
-        stream::iter(&self.urls).for_each_concurrent(AT_ONCE, container).await;
+        stream::iter(&self.databases).for_each_concurrent(AT_ONCE, |id| database(id.as_str())).await;
+        stream::iter(&self.urls).for_each_concurrent(AT_ONCE, |url| container(url.as_str())).await;
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// What one cloud has of the machine.
-pub struct Traces {
+pub(crate) struct Traces {
     /// Its processes, and when each began: a number may be given out again.
     processes: BTreeMap<i32, u64>,
     /// Its network namespaces, held open so that no number is given out again.
@@ -22,12 +22,12 @@ pub struct Traces {
     /// The folder of the databases' sockets.
     sockets: Option<PathBuf>,
     /// Memory of all processes in bytes, shared pages told in parts.
-    pub memory: u64,
+    pub(crate) memory: u64,
 }
 
 impl Traces {
     /// Of the cloud with this process, which runs things in this folder.
-    pub fn of(cloud: i32, folder: &Path) -> Self {
+    pub(crate) fn of(cloud: i32, folder: &Path) -> Self {
         let parents: Vec<(i32, i32)> = processes().filter_map(|pid| Some((pid, stat(pid)?.0))).collect();
         let mut found = BTreeSet::from([cloud]);
         while let Some((pid, _)) = parents.iter().find(|(pid, parent)| found.contains(parent) && !found.contains(pid)) {
@@ -61,19 +61,20 @@ impl Traces {
     }
 
     /// How many processes, network namespaces and listening sockets it has.
-    pub fn count(&self) -> (usize, usize, usize) {
+    pub(crate) fn count(&self) -> (usize, usize, usize) {
         (self.processes.len(), self.namespaces.len(), self.listeners.len())
     }
 
     /// What of it is still there.
-    pub fn left(&self) -> Vec<String> {
+    pub(crate) fn left(&self) -> Vec<String> {
         let mut left = Vec::new();
         for (pid, began) in &self.processes {
             if stat(*pid).is_some_and(|(_, now)| now == *began) {
                 left.push(format!("process {}", shown(*pid)));
             }
         }
-        for pid in processes().filter(|pid| !self.is_ours(*pid)) {
+        // But for this test, which holds them open to look at them.
+        for pid in processes().filter(|pid| i32::try_from(std::process::id()) != Ok(*pid)) {
             let holds = |file: PathBuf| fs::metadata(&file).is_ok_and(|it| self.namespaces.contains_key(&it.ino()));
             let files = open_files(pid).into_iter().filter(|file| {
                 fs::read_link(file).is_ok_and(|target| target.display().to_string().starts_with("net:["))
@@ -91,13 +92,8 @@ impl Traces {
         left
     }
 
-    /// Whether it is this test, which holds the namespaces open to look at them.
-    fn is_ours(&self, pid: i32) -> bool {
-        i32::try_from(std::process::id()) == Ok(pid)
-    }
-
     /// What is there of a cloud that nothing runs of any more.
-    pub fn after_the_end(&self, containers: &[String]) -> Vec<String> {
+    pub(crate) fn after_the_end(&self, containers: &[String]) -> Vec<String> {
         let mut left = self.left();
         let folder = self.folder.display().to_string();
         for pid in processes() {
@@ -118,7 +114,7 @@ impl Traces {
 }
 
 /// The control groups of these containers.
-pub fn groups(containers: &[String]) -> Vec<PathBuf> {
+pub(crate) fn groups(containers: &[String]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut look = vec![PathBuf::from("/sys/fs/cgroup")];
     while let Some(folder) = look.pop() {
@@ -135,7 +131,7 @@ pub fn groups(containers: &[String]) -> Vec<PathBuf> {
 }
 
 /// What is in a folder, if it is there.
-pub fn entries(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
