@@ -199,6 +199,10 @@ impl Cloud {
             call.body.iter().filter(|(field, _)| field.ends_with("_id")).filter_map(|(_, value)| value.as_str());
         let keys: Vec<String> = call.ids().into_iter().chain(told).chain(named).map(str::to_owned).collect();
         behind.reached(&keys).await;
+        // What was held up goes on now: whoever let it may not have come to it yet.
+        if let Err(refusal) = self.settle() {
+            tracing::error!(%refusal, "a passage could not be written; it is tried again with the next change");
+        }
         let (Some(id), stored) = (told, self.catalogue.stored(resource)) else { return answer };
         let now =
             self.store.read(|tables| Some(self.catalogue.answer(stored.kind, tables.get(stored.kind, id)?, call)));

@@ -48,6 +48,7 @@ async fn thirty_databases_and_fifty_containers_leave_nothing() {
 async fn leaves_nothing(databases: usize, containers: usize) {
     let folder = tempfile::tempdir().unwrap();
     let home = CloudHome::at(folder.path()).unwrap();
+    let _end = End(home.clone());
     let running = home.start(Profile::Instant, true).await.unwrap();
     if let Some(missing) = running.control().unwrap().missing().await.unwrap().first() {
         assert!(
@@ -119,6 +120,26 @@ async fn leaves_nothing(databases: usize, containers: usize) {
 
 fn nothing(left: &[String], when: &str) {
     assert!(left.is_empty(), "{} things are left {when}:\n{}", left.len(), left.join("\n"));
+}
+
+/// Ends the cloud where a test breaks off.
+struct End(CloudHome);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let home = self.0.clone();
+        // A runtime of its own, which the one that panics cannot be.
+        let ending = std::thread::spawn(move || {
+            tokio::runtime::Runtime::new().unwrap().block_on(async {
+                let stopped = home.stop().await;
+                println!("the cloud is stopped: {stopped:?}, and reset: {:?}", home.reset().await);
+            });
+        });
+        drop(ending.join());
+    }
 }
 
 /// Kills a process as a power cut would.
