@@ -238,6 +238,21 @@ async fn what_nobody_used_for_time_that_passed_at_once_is_stopped() {
     rig.end(service).await;
 }
 
+/// As where a stack's containers are all made at once.
+#[tokio::test]
+async fn an_image_that_many_want_at_once_is_unpacked_for_all_of_them() {
+    namespaces!();
+    let folder = tempfile::tempdir().unwrap();
+    let layout = folder.path().join("layout");
+    let manifest = image::lay(&layout, json!({}));
+    let runtime = Runtime::open(&folder.path().join("runtime"), image::helper()).await.unwrap();
+    let blobs = Arc::new(stackproof_planes::containers::Folder(layout));
+    let wanted = (0..8).map(|_| runtime.add(manifest.clone(), Arc::clone(&blobs) as _));
+    let images = futures::future::join_all(wanted).await;
+    assert!(images.iter().all(|image| image.is_ok()), "{images:?}");
+    assert_eq!(std::fs::read_dir(folder.path().join("runtime/images")).unwrap().count(), 1);
+}
+
 #[tokio::test]
 async fn a_closed_runtime_has_ended_everything_and_starts_nothing() {
     namespaces!();

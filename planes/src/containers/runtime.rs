@@ -12,6 +12,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use parking_lot::Mutex;
 use tokio::sync::RwLock;
 
 use super::{
@@ -31,6 +32,8 @@ pub struct Runtime {
     images: PathBuf,
     running: PathBuf,
     helper: Helper,
+    /// Held by whoever unpacks an image: who wants the same one finds it there after that.
+    unpacking: Arc<Mutex<()>>,
     /// Whether none starts any more. Held for reading by whoever starts one.
     closed: RwLock<bool>,
 }
@@ -56,8 +59,9 @@ impl Runtime {
                 next_step: "Choose another one.".to_owned(),
             });
         }
-        let opened = Self { images, running, helper, closed: RwLock::new(false) };
+        let opened = Self { images, running, helper, unpacking: Arc::default(), closed: RwLock::new(false) };
         opened.sweep().await?;
+        image::clear_unfinished(&opened.images)?;
         opened.attempt()?;
         Ok(opened)
     }
@@ -102,8 +106,12 @@ impl Runtime {
 
     /// Takes in an image: its manifest, and its blobs from where they are. Done once for each.
     pub async fn add(&self, manifest: Vec<u8>, blobs: Arc<dyn Blobs>) -> Result<Image> {
-        let images = self.images.clone();
-        tokio::task::spawn_blocking(move || image::unpack(&images, &manifest, &*blobs))
+        let (images, unpacking) = (self.images.clone(), Arc::clone(&self.unpacking));
+        let unpack = move || {
+            let _alone = unpacking.lock();
+            image::unpack(&images, &manifest, &*blobs)
+        };
+        tokio::task::spawn_blocking(unpack)
             .await
             .map_err(|error| Error::Image(format!("unpacking it broke off: {error}")))?
     }
