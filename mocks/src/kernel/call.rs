@@ -91,11 +91,22 @@ impl Call {
 pub enum Answer {
     /// 200 with this JSON.
     Ok(Value),
+    /// 200 with the body of this record.
+    Kept(Arc<Record>),
     /// 204 without a body.
     NoContent,
 }
 
 impl Answer {
+    /// The JSON object that is answered, if it is one.
+    pub fn body(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Self::Ok(body) => body.as_object(),
+            Self::Kept(record) => Some(&record.body),
+            Self::NoContent => None,
+        }
+    }
+
     /// 200 with a record's body.
     pub fn record(record: &Record) -> Self {
         Self::Ok(Value::Object(record.body.clone()))

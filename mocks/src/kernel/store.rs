@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::{
     Behind, Clock, Durability, Event, Ids, JournalError, Passage, Record,
-    journal::{Entry, Journal, Snapshot, write_snapshot},
+    journal::{Journal, Snapshot, Written, write_snapshot},
 };
 
 /// How many events are remembered for the console.
@@ -135,6 +135,8 @@ pub struct Store {
     writer: Mutex<Writer>,
     clock: Clock,
     committed: watch::Sender<u64>,
+    /// Told when a passage was scheduled or let go.
+    scheduled: watch::Sender<()>,
     events: RwLock<VecDeque<Event>>,
     /// It holds this store itself.
     behind: OnceLock<Weak<dyn Behind>>,
@@ -185,6 +187,7 @@ impl Store {
             writer: Mutex::new(Writer { journal, sequence, seed }),
             clock,
             committed: watch::channel(sequence).0,
+            scheduled: watch::channel(()).0,
             events: RwLock::new(events),
             behind: OnceLock::new(),
         })
@@ -254,18 +257,27 @@ impl Store {
             Ok(result) if undo.is_empty() => Ok(result),
             Ok(result) => {
                 if let Some(journal) = &mut writer.journal {
-                    let entry = Entry { sequence, changes: changes(&tables, &undo), events: events.clone() };
-                    if let Err(error) = journal.append(&entry) {
+                    let changes = changes(&tables, &undo);
+                    let appended = journal.append(&Written { sequence, changes, events: &events });
+                    if let Err(error) = appended {
                         take_back(&mut tables, undo);
                         return Err(error.into());
                     }
                 }
                 writer.sequence = sequence;
+                let is_scheduled = |(kind, key, _): &(String, String, _)| {
+                    tables.get(kind, key).is_some_and(|record| record.next.is_some())
+                };
+                let scheduled = undo.iter().any(is_scheduled);
                 drop(tables);
                 remember(&mut self.events.write(), events);
                 self.rotate_if_long(&mut writer);
                 drop(writer);
-                self.committed.send_replace(sequence);
+                // Another one may have told of a later one by now.
+                self.committed.send_modify(|told| *told = sequence.max(*told));
+                if scheduled {
+                    self.scheduled.send_replace(());
+                }
                 Ok(result)
             }
         }
@@ -301,6 +313,21 @@ impl Store {
     pub fn next_due(&self) -> Option<Duration> {
         let due = self.read(|tables| self.first_due(tables).map(|(due, ..)| *due))?;
         Some((due - self.clock.now()).try_into().unwrap_or(Duration::ZERO))
+    }
+
+    /// The number of the last transaction.
+    pub fn sequence(&self) -> u64 {
+        *self.committed.borrow()
+    }
+
+    /// What held up a passage behind the API has let it go.
+    pub fn let_go(&self) {
+        self.scheduled.send_replace(());
+    }
+
+    /// Tells when a passage has been scheduled or let go: [`Self::next_due`] may be another one.
+    pub fn scheduled(&self) -> watch::Receiver<()> {
+        self.scheduled.subscribe()
     }
 
     /// Tells the number of the last transaction, and of every one that follows.
@@ -365,12 +392,9 @@ fn take_back(tables: &mut Tables, undo: Undo) {
 }
 
 /// The net effect of a transaction.
-fn changes(tables: &Tables, undo: &Undo) -> Vec<(String, String, Option<Record>)> {
-    let touched: BTreeSet<_> = undo.iter().map(|(kind, key, _)| (kind, key)).collect();
-    touched
-        .into_iter()
-        .map(|(kind, key)| (kind.clone(), key.clone(), tables.get(kind, key).map(|record| Record::clone(record))))
-        .collect()
+fn changes<'a>(tables: &'a Tables, undo: &'a Undo) -> Vec<(&'a str, &'a str, Option<&'a Record>)> {
+    let touched: BTreeSet<_> = undo.iter().map(|(kind, key, _)| (kind.as_str(), key.as_str())).collect();
+    touched.into_iter().map(|(kind, key)| (kind, key, tables.get(kind, key).map(Arc::as_ref))).collect()
 }
 
 /// A change in the making: sees what it has changed itself.

@@ -13,7 +13,7 @@ mod unit;
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -22,9 +22,11 @@ use axum::body::Body;
 use http::{Request, Response};
 use serde_json::Value;
 use stackproof_planes::{
-    containers::{Helper, Runtime},
+    containers::{Helper, Runtime, ServiceStatus},
+    databases::Databases,
     network::{Driver, Fabric, Isolation, Probe},
 };
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::kernel::{Behind, Blobs, Cloud, Store, Tables};
@@ -35,7 +37,7 @@ use unit::Units;
 /// How long an answer waits for what runs behind it, at most.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long containers may take to end with the cloud.
+/// How long containers may take to end with the cloud, and again when they are killed.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// What is to run behind a cloud's API.
@@ -74,13 +76,21 @@ impl Planes {
     /// What this machine cannot run is left out, and told by [`Planes::missing`].
     pub async fn start(cloud: &Arc<Cloud>, blobs: Blobs, config: &Config) -> Option<Arc<Self>> {
         let Config::Everything { folder, cache, helper } = config else { return None };
-        let driver = Driver::detect().await;
+        let (databases, containers) = (folder.join("databases"), folder.join("containers"));
+        // At the same time: a cloud is to answer soon.
+        let (driver, databases, runtime) = tokio::join!(
+            Driver::detect(),
+            Databases::open(&databases, cache),
+            Runtime::open(&containers, Helper::at(helper))
+        );
         let isolation = driver.isolation();
         let fabric = Arc::new(Fabric::new(driver));
         let mut missing = Vec::new();
-        let databases = databases::Rdb::open(folder, cache, cloud, &fabric, blobs.clone()).await;
+        let databases = match databases {
+            Ok(databases) => databases::Rdb::open(databases, folder, cloud, &fabric, blobs.clone()).await,
+            Err(error) => Err(error.to_string()),
+        };
         let databases = databases.map_err(|error| missing.push(format!("databases: {error}"))).ok();
-        let runtime = Runtime::open(&folder.join("containers"), Helper::at(helper)).await;
         let runtime = runtime.map_err(|error| missing.push(format!("containers: {error}"))).ok();
         let planes = Arc::new(Self {
             store: Arc::clone(cloud.store()),
@@ -100,8 +110,25 @@ impl Planes {
             tracing::warn!(missing, "not everything runs on this machine");
         }
         cloud.store().run_behind(&(Arc::clone(&planes) as Arc<dyn Behind>));
-        tokio::spawn(follow(Arc::downgrade(&planes), cloud.store().committed(), planes.stop.clone()));
+        let (committed, moved) = (cloud.store().committed(), cloud.store().clock().moved());
+        tokio::spawn(follow(Arc::downgrade(&planes), committed, moved, planes.stop.clone()));
         Some(planes)
+    }
+
+    /// Ends and removes what an unclean end left of a cloud that does not run any more; what databases hold stays.
+    ///
+    /// # Errors
+    /// What could not be removed, and why.
+    pub async fn sweep(folder: &Path, cache: &Path, helper: &Path) -> Result<(), String> {
+        // Whoever opens a folder sweeps it first.
+        let (databases, containers) = (folder.join("databases"), folder.join("containers"));
+        if containers.is_dir() {
+            Runtime::open(&containers, Helper::at(helper)).await.map_err(|error| error.to_string())?;
+        }
+        if databases.is_dir() {
+            Databases::open(&databases, cache).await.map_err(|error| error.to_string())?.stop().await;
+        }
+        Ok(())
     }
 
     /// What this machine cannot run, each with what to do about it.
@@ -147,6 +174,11 @@ impl Planes {
         databases.kill(instance)
     }
 
+    /// How the processes of a container are; none where none runs for it.
+    pub fn container(&self, key: &str) -> Option<ServiceStatus> {
+        self.containers.as_ref()?.plane().status(key)
+    }
+
     /// What the processes behind a database instance or a container said last; none where nothing runs for it.
     pub fn logs(&self, key: &str) -> Option<String> {
         let container = self.containers.as_ref().and_then(|containers| containers.plane().logs(key));
@@ -168,10 +200,7 @@ impl Planes {
     pub async fn stop(&self) {
         self.stop.cancel();
         if let Some(containers) = &self.containers {
-            // Their helpers end with this process, and they with those.
-            if tokio::time::timeout(FAREWELL, containers.plane().stop()).await.is_err() {
-                tracing::warn!("containers did not end in {FAREWELL:?}; they are killed");
-            }
+            containers.plane().stop(FAREWELL).await;
         }
         if let Some(databases) = &self.databases {
             databases.stop().await;
@@ -180,10 +209,21 @@ impl Planes {
 }
 
 /// Follows what is kept, until the cloud is gone.
-async fn follow(planes: Weak<Planes>, mut committed: tokio::sync::watch::Receiver<u64>, stop: CancellationToken) {
+async fn follow(
+    planes: Weak<Planes>,
+    mut committed: watch::Receiver<u64>,
+    mut moved: watch::Receiver<Duration>,
+    stop: CancellationToken,
+) {
+    let mut shown = *moved.borrow_and_update();
     loop {
         committed.mark_unchanged();
         let Some(held) = planes.upgrade() else { return };
+        let now = *moved.borrow_and_update();
+        if let Some(containers) = held.containers.as_ref().filter(|_| now > shown) {
+            containers.plane().pass(now - shown);
+        }
+        shown = now;
         // What was gone from a network may be so only after its users have ended.
         held.update().await;
         let retry = held.networks.waits();
@@ -195,6 +235,7 @@ async fn follow(planes: Weak<Planes>, mut committed: tokio::sync::watch::Receive
             () = stop.cancelled() => return,
             () = again => {}
             changed = committed.changed() => if changed.is_err() { return },
+            changed = moved.changed() => if changed.is_err() { return },
         }
     }
 }

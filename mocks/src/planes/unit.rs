@@ -217,6 +217,7 @@ impl<P: Plane> Shared<P> {
     /// What was held up may go on.
     fn news(&self) {
         self.changed.send_modify(|count| *count += 1);
+        self.store.let_go();
         if let Some(cloud) = self.cloud.upgrade()
             && let Err(refusal) = cloud.settle()
         {

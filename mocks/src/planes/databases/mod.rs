@@ -42,13 +42,12 @@ impl Rdb {
     /// Takes the folder, and removes what is in it of resources that the cloud does not know: it was in memory, or was
     /// reset.
     pub(super) async fn open(
+        databases: Databases,
         folder: &Path,
-        cache: &Path,
         cloud: &Arc<Cloud>,
         fabric: &Arc<Fabric>,
         blobs: Blobs,
     ) -> Result<Self, String> {
-        let databases = Databases::open(&folder.join("databases"), cache).await.map_err(|error| error.to_string())?;
         if databases.versions().is_empty() {
             return Err("no PostgreSQL on this machine: install it, or name the folder of its programs in \
                         STACKPROOF_POSTGRES_BIN"
