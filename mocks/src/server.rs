@@ -253,7 +253,7 @@ async fn tick(front: Arc<Front>, stop: CancellationToken) {
     /// When nothing is due, only a change can make something due.
     const NEVER: Duration = Duration::from_secs(3600);
     let store = Arc::clone(front.cloud().store());
-    let mut committed = store.committed();
+    let (mut committed, mut advanced) = (store.committed(), store.clock().advanced());
     loop {
         if let Err(refusal) = front.cloud().settle() {
             tracing::error!(%refusal, "a passage could not be written; it is tried again with the next change");
@@ -265,7 +265,7 @@ async fn tick(front: Arc<Front>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
-            () = store.clock().moved() => {}
+            moved = advanced.changed() => if moved.is_err() { return },
             changed = committed.changed() => if changed.is_err() { return },
         }
     }

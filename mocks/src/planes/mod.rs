@@ -5,6 +5,7 @@
 //! state it passes through until what it promises is there, and in profile `instant` so does the answer.
 
 mod containers;
+mod crons;
 mod databases;
 mod ingress;
 mod networks;
@@ -20,6 +21,7 @@ use std::{
 
 use axum::body::Body;
 use http::{Request, Response};
+use serde_json::Value;
 use stackproof_planes::{
     containers::{Helper, Runtime},
     databases::Databases,
@@ -27,7 +29,11 @@ use stackproof_planes::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use crate::kernel::{Behind, Blobs, Cloud, Store, Tables};
+use crate::{
+    kernel::{Behind, Blobs, Cloud, Store, Tables},
+    services::containers_plane,
+};
+use crons::Crons;
 use networks::Networks;
 use tunnel::Tunnels;
 use unit::Units;
@@ -60,7 +66,8 @@ pub struct Planes {
     store: Arc<Store>,
     networks: Networks,
     databases: Option<Units<databases::Plane>>,
-    containers: Option<Units<containers::Plane>>,
+    containers: Option<Arc<Units<containers::Plane>>>,
+    crons: Option<Arc<Crons>>,
     tunnels: Tunnels,
     /// What this machine cannot run, and what to do about it.
     missing: Vec<String>,
@@ -85,20 +92,22 @@ impl Planes {
         }
         let runtime = Runtime::open(&folder.join("containers"), Helper::at(helper)).await;
         let runtime = runtime.map_err(|error| missing.push(format!("containers: {error}"))).ok();
+        let stop = CancellationToken::new();
+        let containers = runtime.map(|runtime| {
+            let plane = containers::Plane::new(Arc::new(runtime), Arc::clone(&fabric), blobs, Arc::downgrade(cloud));
+            Arc::new(Units::new(plane, cloud))
+        });
         let planes = Arc::new(Self {
             store: Arc::clone(cloud.store()),
             networks: Networks::new(Arc::clone(&fabric)),
             tunnels: Tunnels::new(Arc::clone(&fabric)),
             databases: databases
                 .map(|it| Units::new(databases::Plane::new(it, Arc::clone(&fabric), Arc::downgrade(cloud)), cloud)),
-            containers: runtime.map(|runtime| {
-                let plane =
-                    containers::Plane::new(Arc::new(runtime), Arc::clone(&fabric), blobs, Arc::downgrade(cloud));
-                Units::new(plane, cloud)
-            }),
+            crons: containers.as_ref().map(|containers| Crons::start(cloud, containers, stop.clone())),
+            containers,
             missing,
             isolation,
-            stop: CancellationToken::new(),
+            stop,
         });
         for missing in &planes.missing {
             tracing::warn!(missing, "not everything runs on this machine");
@@ -155,6 +164,25 @@ impl Planes {
     pub fn logs(&self, key: &str) -> Option<String> {
         let container = self.containers.as_ref().and_then(|containers| containers.plane().logs(key));
         container.or_else(|| self.databases.as_ref()?.plane().logs(key))
+    }
+
+    /// What a container has been asked, and what it uses, in plain numbers; none where nothing runs for it.
+    pub fn metrics(&self, key: &str) -> Option<Value> {
+        let mut told = self.containers.as_ref()?.plane().metrics(key)?;
+        told["triggers"] = self.crons.as_ref().map_or(Value::Null, |crons| crons.told(key));
+        Some(told)
+    }
+
+    /// What keeps resources from running: for each its kind, identifier, name and the whole reason.
+    pub fn troubles(&self) -> Vec<Value> {
+        self.store.read(containers_plane::troubles)
+    }
+
+    /// Waits until what was due by the cloud's clock has been done.
+    pub async fn caught_up(&self) {
+        if let Some(crons) = &self.crons {
+            crons.caught_up().await;
+        }
     }
 
     /// Brings everything to what the records want.
