@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// The control API of a cloud. `ready` is what `GET /status` tells: addresses and environment.
 pub fn router(front: Arc<Front>, planes: Option<Arc<Planes>>, ready: Value) -> Router {
     let behind = super::behind::routes(planes.clone());
-    let advancing = post(move |front, by| advance(front, planes.clone(), by));
+    let advancing = post(move |front: State<Arc<Front>>, by: Json<Advance>| advance(front, planes.clone(), by));
     Router::new()
         .route("/status", get(move || async move { Json(ready) }))
         .route("/traffic", get(traffic).delete(reset_traffic))

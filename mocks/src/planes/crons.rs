@@ -1,7 +1,7 @@
 //! Containers called by the clock.
 //!
 //! The cloud's clock decides: what its schedules name between the last look and now is asked for, one after another for
-//! each trigger. A trigger counts from when it was first seen; what a cloud missed while it did not run stays missed.
+//! each trigger. A trigger counts from when it was made; what a cloud missed while it did not run stays missed.
 
 use std::{
     collections::BTreeMap,
@@ -26,6 +26,8 @@ use crate::{
 
 /// How many calls of one trigger are made up for, at most, when the clock leaps.
 const MOST_MISSED: usize = 100;
+/// How far back calls are made up for, at most.
+const FURTHEST: time::Duration = time::Duration::days(366);
 /// Where no schedule names anything.
 const NEVER: Duration = Duration::from_secs(3600);
 
@@ -33,6 +35,8 @@ const NEVER: Duration = Duration::from_secs(3600);
 pub(super) struct Crons {
     cloud: Weak<Cloud>,
     containers: Arc<Units<containers::Plane>>,
+    /// What came before this is not made up for.
+    began: OffsetDateTime,
     known: Mutex<BTreeMap<String, Known>>,
     progress: watch::Sender<Progress>,
     stop: CancellationToken,
@@ -75,6 +79,7 @@ impl Crons {
         let crons = Arc::new(Self {
             cloud: Arc::downgrade(cloud),
             containers: Arc::clone(containers),
+            began: cloud.store().clock().now(),
             known: Mutex::default(),
             progress: watch::channel(Progress::default()).0,
             stop: stop.clone(),
@@ -143,7 +148,7 @@ impl Crons {
         for cron in crons {
             let known = known.entry(cron.key.clone()).or_insert_with(|| Known {
                 cron: cron.clone(),
-                until: now,
+                until: cron.made.max(self.began),
                 counts: Counts::default(),
             });
             if known.cron.schedule != cron.schedule {
@@ -153,6 +158,7 @@ impl Crons {
             if !known.cron.active {
                 continue;
             }
+            known.until = known.until.max(now.saturating_sub(FURTHEST));
             let schedule = &known.cron.schedule;
             let moments = std::iter::successors(schedule.next(known.until), |moment| schedule.next(*moment));
             let mut missed: Vec<OffsetDateTime> = moments.take_while(|moment| *moment <= now).collect();

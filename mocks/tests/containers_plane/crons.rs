@@ -34,7 +34,6 @@ pub(crate) async fn a_schedule_calls_its_container() {
     let scene = Scene::with(Profile::Manual).await;
     let container = running(&scene).await;
     let trigger = trigger(&scene, &container, "30 */6 * * *").await;
-    assert_eq!(fired(&container.metrics().await), 0);
     // A day has four of them, and the answer to the clock's turn waits for them.
     scene.advance(24 * 3600).await;
     let metrics = container.metrics().await;

@@ -83,7 +83,7 @@ pub(crate) async fn a_process_that_crashes_comes_back() {
     let container = scene.container(json!({"min_scale": 1, "max_scale": 1})).await;
     assert_eq!((container.ask("/health").await, &container.made["status"]), ((200, "well".into()), &json!("ready")));
     assert_eq!(container.ask("/crash").await.0, 502);
-    container.becomes(|shown| shown["status"] == "error").await;
+    container.was("error").await;
     // Each time after a longer pause, in which who asks is refused.
     let back = container.becomes(|shown| shown["status"] == "ready").await;
     assert_eq!(back["error_message"], "");

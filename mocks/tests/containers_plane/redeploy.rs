@@ -13,10 +13,11 @@ pub(crate) async fn nothing_is_lost() {
     // A new image, that is the same but for what it calls itself.
     scene.push("app:2", &json!({"author": "another"})).await;
     let done = AtomicBool::new(false);
-    let asking = async |path: &str| {
+    let (stop, asked) = (&done, &container);
+    let asking = |path: &'static str| async move {
         let mut answers = Vec::new();
-        while !done.load(Ordering::Relaxed) {
-            answers.push(container.ask(path).await);
+        while !stop.load(Ordering::Relaxed) {
+            answers.push(asked.ask(path).await);
         }
         answers
     };
@@ -33,8 +34,8 @@ pub(crate) async fn nothing_is_lost() {
         container.measures(|metrics| metrics["instances"]["running"] == 1).await;
         done.store(true, Ordering::Relaxed);
     };
-    let quick = ["/version"; 4].map(&asking);
-    let slow = ["/slow?300"; 2].map(&asking);
+    let quick = ["/version"; 4].map(asking);
+    let slow = ["/slow?300"; 2].map(asking);
     let (quick, slow, ()) = tokio::join!(futures::future::join_all(quick), futures::future::join_all(slow), changes);
     let mut count = 0;
     for answers in quick {

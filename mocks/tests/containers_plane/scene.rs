@@ -66,6 +66,9 @@ impl Scene {
         let namespace = String::new();
         let mut scene = Self { server, organization, root, client, control, namespace, _folder: folder };
         scene.make("/registry/v1/regions/fr-par/namespaces", json!({"name": "team"})).await;
+        if profile == Profile::Manual {
+            scene.advance(60).await;
+        }
         scene.push("app:1", &json!({})).await;
         let namespace = scene.make(NAMESPACES, json!({"name": "shop"})).await;
         if profile == Profile::Manual {
@@ -202,6 +205,13 @@ impl<'s> Container<'s> {
     /// Waits until it is as it is to be.
     pub(crate) async fn becomes(&self, what: impl Fn(&Value) -> bool) -> Value {
         eventually(async || self.shown().await, what).await
+    }
+
+    /// Waits until it has been in this state.
+    pub(crate) async fn was(&self, state: &str) {
+        let events = async || self.scene.told("/events").await;
+        let was = |event: &Value| event["id"] == json!(self.id) && event["state"] == state;
+        eventually(events, |events| events.as_array().unwrap().iter().any(was)).await;
     }
 
     /// Waits until its numbers are as they are to be.

@@ -108,12 +108,12 @@ fn memory(spec: &ServiceSpec, ready: &[(u64, Arc<Container>)]) -> Vec<u64> {
 
 /// How many containers would be at the threshold with what those measured use.
 fn asked(used: &[u64], threshold: u32, ready: u32) -> u32 {
-    let (all, threshold) = (used.iter().sum::<u64>(), u64::from(threshold.max(1)));
-    let each = all / used.len().max(1) as u64;
-    if each.abs_diff(threshold) * 100 <= threshold * TOLERATED {
+    let all = used.iter().fold(0, |all: u64, one| all.saturating_add(*one));
+    let (each, threshold) = (all / used.len().max(1) as u64, u64::from(threshold.max(1)));
+    if each.abs_diff(threshold).saturating_mul(100) <= threshold * TOLERATED {
         return ready;
     }
-    u32::try_from((each * u64::from(ready)).div_ceil(threshold)).unwrap_or(u32::MAX)
+    u32::try_from(each.saturating_mul(u64::from(ready)).div_ceil(threshold)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::super::{CONTAINER, TRIGGER};
-use crate::kernel::{Record, Tables};
+use crate::kernel::{Record, Tables, moment};
 
 /// A trigger with a schedule.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,8 @@ pub(crate) struct Cron {
     pub(crate) key: String,
     /// The container it calls.
     pub(crate) container: String,
+    /// When it was made.
+    pub(crate) made: OffsetDateTime,
     /// Whether it is to call now.
     pub(crate) active: bool,
     /// When it calls.
@@ -58,6 +60,7 @@ fn cron(tables: &Tables, key: &str, record: &Record) -> Option<Cron> {
     Some(Cron {
         key: key.to_owned(),
         container: container.to_owned(),
+        made: moment(record.text("created_at")).unwrap_or(OffsetDateTime::UNIX_EPOCH),
         // A container that does not run is called, too: it may come back for who asks.
         active: record.text("status") == "ready" && matches!(target.text("status"), "ready" | "updating" | "error"),
         schedule: Schedule { pattern: text("cron_config", "schedule"), zone: text("cron_config", "timezone") },
