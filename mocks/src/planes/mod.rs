@@ -30,6 +30,7 @@ use stackproof_planes::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
+    gateway::OwnNames,
     kernel::{Behind, Blobs, Cloud, Store, Tables},
     services::containers_plane,
 };
@@ -68,6 +69,8 @@ pub struct Planes {
     databases: Option<Units<databases::Plane>>,
     containers: Option<Arc<Units<containers::Plane>>>,
     crons: Option<Arc<Crons>>,
+    /// The names of users' own that lead to containers.
+    own: Option<Arc<OwnNames>>,
     tunnels: Tunnels,
     /// What this machine cannot run, and what to do about it.
     missing: Vec<String>,
@@ -79,7 +82,12 @@ impl Planes {
     /// Starts everything that the cloud's resources want, now and after each change.
     ///
     /// What this machine cannot run is left out, and told by [`Planes::missing`].
-    pub async fn start(cloud: &Arc<Cloud>, blobs: Blobs, config: &Config) -> Option<Arc<Self>> {
+    pub async fn start(
+        cloud: &Arc<Cloud>,
+        blobs: Blobs,
+        config: &Config,
+        own: Option<Arc<OwnNames>>,
+    ) -> Option<Arc<Self>> {
         let Config::Everything { folder, cache, helper } = config else { return None };
         let driver = Driver::detect().await;
         let isolation = driver.isolation();
@@ -105,6 +113,7 @@ impl Planes {
                 .map(|it| Units::new(databases::Plane::new(it, Arc::clone(&fabric), Arc::downgrade(cloud)), cloud)),
             crons: containers.as_ref().map(|containers| Crons::start(cloud, containers, stop.clone())),
             containers,
+            own,
             missing,
             isolation,
             stop,
@@ -185,8 +194,17 @@ impl Planes {
         }
     }
 
+    /// Has the names answered that containers have.
+    fn name(&self) {
+        let Some(own) = &self.own else { return };
+        if let Err(error) = own.set(&self.store.read(containers_plane::own_names)) {
+            tracing::error!(%error, "a domain of a container is not answered; it is tried again with the next change");
+        }
+    }
+
     /// Brings everything to what the records want.
     async fn update(&self) {
+        self.name();
         self.networks.update(&self.store).await;
         if let Some(databases) = &self.databases {
             databases.update();
@@ -250,6 +268,7 @@ impl Behind for Planes {
 
     async fn reached(&self, keys: &[String]) {
         let all = async {
+            self.name();
             self.networks.reached(&self.store).await;
             if let Some(databases) = &self.databases {
                 databases.reached(keys).await;

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's own helpers")]
 
 mod crons;
+mod domains;
 mod failures;
 mod image;
 mod metrics;
@@ -44,6 +45,7 @@ fn main() {
         failures::what_failed_runs_when_it_is_put_right,
         crons::a_schedule_calls_its_container,
         crons::a_schedule_that_was_changed_or_removed_calls_no_more,
+        domains::a_domain_leads_to_its_container,
         requests::headers_are_added_and_others_pass,
         requests::one_that_takes_too_long_is_broken_off,
         requests::a_websocket_is_carried_both_ways,

@@ -89,6 +89,14 @@ impl Scene {
         Self::reach(&self.server, &self.root)
     }
 
+    /// A client as the cloud's environment would have it, with pools of its own.
+    pub(crate) fn client_of_environment(&self) -> Client {
+        let set = &self.server.ready().set;
+        let roots = reqwest::Certificate::from_pem_bundle(&std::fs::read(&set["SSL_CERT_FILE"]).unwrap()).unwrap();
+        let proxy = reqwest::Proxy::all(&set["HTTPS_PROXY"]).unwrap();
+        Client::builder().proxy(proxy).tls_certs_only(roots).timeout(PATIENCE).pool_max_idle_per_host(0).build().unwrap()
+    }
+
     pub(crate) async fn end(self) {
         self.server.stop().await;
     }

@@ -1,6 +1,6 @@
 //! Whom a container lets in, and how requests are carried to it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use base64::{
     Engine,
@@ -10,17 +10,32 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::super::{CONTAINER, NAMESPACE, TOKEN, settings, token};
+use super::super::{CONTAINER, DOMAIN, NAMESPACE, TOKEN, settings, token};
 use crate::kernel::{Record, Tables};
 
 /// How long a request may take where nothing is said (recorded).
 const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The container that a host name leads to.
+/// The container that a host name leads to: its own, or one of its domains'.
 pub(crate) fn of_host<'t>(tables: &'t Tables, host: &str) -> Option<(&'t str, &'t Record)> {
     let containers = tables.all(CONTAINER).map(|(key, record)| (key, record.as_ref()));
-    let mut named = containers.filter(|(_, record)| record.text("status") != "deleting");
-    named.find(|(_, record)| record.text("public_endpoint").strip_prefix("https://") == Some(host))
+    let mut there = containers.filter(|(_, record)| record.text("status") != "deleting");
+    let mut domains = tables.all(DOMAIN).map(|(_, domain)| domain);
+    let named = domains.find(|domain| answers(domain) && domain.text("hostname").eq_ignore_ascii_case(host));
+    match named {
+        Some(domain) => there.find(|(key, _)| *key == domain.text("container_id")),
+        None => there.find(|(_, record)| record.text("public_endpoint").strip_prefix("https://") == Some(host)),
+    }
+}
+
+/// The names of users' own that lead to containers.
+pub(crate) fn own_names(tables: &Tables) -> BTreeSet<String> {
+    let domains = tables.all(DOMAIN).filter(|(_, domain)| answers(domain));
+    domains.map(|(_, domain)| domain.text("hostname").to_ascii_lowercase()).collect()
+}
+
+fn answers(domain: &Record) -> bool {
+    domain.text("status") == "ready"
 }
 
 /// What a container's endpoint speaks with it.

@@ -7,7 +7,7 @@ mod door;
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 pub(crate) use crons::{Cron, crons};
-pub(crate) use door::{Protocol, Route, is_public, of_host, opens, route, wants_tls};
+pub(crate) use door::{Protocol, Route, is_public, of_host, opens, own_names, route, wants_tls};
 use serde_json::{Value, json};
 use stackproof_planes::{
     containers::{Check, Health, Limits, ScaleBy, ServiceSpec},
