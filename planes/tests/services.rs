@@ -392,11 +392,8 @@ async fn what_takes_long_to_start_is_given_the_time_of_its_startup_check() {
     namespaces!();
     let rig = rig().await;
     let check = Check::Http { path: "/health".to_owned() };
-    let slow = ServiceSpec {
-        env: env(&[("START_AFTER_MS", "1200")]),
-        start_within: Duration::from_millis(100),
-        ..rig.spec()
-    };
+    let slow =
+        ServiceSpec { env: env(&[("START_AFTER_MS", "1200")]), start_within: Duration::from_millis(100), ..rig.spec() };
     let service = rig.start(ServiceSpec { startup: Some(probe(100, 3)), ..slow.clone() });
     assert_eq!(message(&service.settled().await), "not listening on port 8080 within 300ms");
     service.update(ServiceSpec { startup: Some(Health { check, ..probe(500, 20) }), ..slow.clone() });

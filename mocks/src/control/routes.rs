@@ -78,11 +78,7 @@ struct Advance {
 }
 
 /// Answers when what is due by then has happened, or when that takes longer than who asks will wait.
-async fn advance(
-    State(front): State<Arc<Front>>,
-    planes: Option<Arc<Planes>>,
-    Json(by): Json<Advance>,
-) -> Response {
+async fn advance(State(front): State<Arc<Front>>, planes: Option<Arc<Planes>>, Json(by): Json<Advance>) -> Response {
     front.cloud().store().clock().advance(Duration::from_secs(by.seconds));
     if let Err(refusal) = front.cloud().settle() {
         return failed(&refusal);

@@ -501,9 +501,10 @@ fn carry(shared: Arc<Shared>, request: Request<Incoming>, tunnel: Tunnel) -> Box
             Tunnel::Secure(host, tls) => {
                 if let Some(client) = decrypt(&shared, &host, tls, client).await {
                     let via = Via::Tunnel(host.into());
-                    match client.get_ref().1.alpn_protocol() {
-                        Some(b"h2") => converse_by_h2(shared, client, via).await,
-                        _ => converse(shared, client, via).await,
+                    if client.get_ref().1.alpn_protocol() == Some(b"h2".as_slice()) {
+                        converse_by_h2(shared, client, via).await;
+                    } else {
+                        converse(shared, client, via).await;
                     }
                 }
             }

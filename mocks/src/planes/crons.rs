@@ -91,7 +91,9 @@ impl Crons {
 
     /// Waits until everything is answered that was due by now.
     pub(super) async fn caught_up(&self) {
-        let Some(advanced) = self.cloud.upgrade().map(|cloud| *cloud.store().clock().advanced().borrow()) else { return };
+        let Some(advanced) = self.cloud.upgrade().map(|cloud| *cloud.store().clock().advanced().borrow()) else {
+            return;
+        };
         // The sender is held here.
         let done = |progress: &Progress| progress.advanced >= advanced && progress.under_way == 0;
         let _never_closed = self.progress.subscribe().wait_for(done).await;
@@ -109,9 +111,9 @@ impl Crons {
     }
 
     async fn follow(self: Arc<Self>) {
-        let Some((mut advanced, mut committed)) = self.cloud.upgrade().map(|cloud| {
-            (cloud.store().clock().advanced(), cloud.store().committed())
-        }) else {
+        let Some((mut advanced, mut committed)) =
+            self.cloud.upgrade().map(|cloud| (cloud.store().clock().advanced(), cloud.store().committed()))
+        else {
             return;
         };
         let mut passed = Duration::ZERO;
@@ -165,7 +167,11 @@ impl Crons {
             known.until = now;
             if missed.len() > MOST_MISSED {
                 let left_out = missed.len() - MOST_MISSED;
-                tracing::warn!(trigger = known.cron.key, left_out, "the clock leapt over more calls than are made up for");
+                tracing::warn!(
+                    trigger = known.cron.key,
+                    left_out,
+                    "the clock leapt over more calls than are made up for"
+                );
                 missed.drain(..left_out);
             }
             if !missed.is_empty() {

@@ -43,7 +43,12 @@ pub(crate) async fn a_schedule_calls_its_container() {
     let said: Vec<&str> = logs.lines().filter(|line| line.contains("echo ")).collect();
     assert_eq!(said.len(), 4, "{logs}");
     for line in said {
-        let parts = ["echo PUT /echo?by=clock HTTP/1.1|", "x-why: cron|", "content-type: application/json|", "||{\"tidy\": true}"];
+        let parts = [
+            "echo PUT /echo?by=clock HTTP/1.1|",
+            "x-why: cron|",
+            "content-type: application/json|",
+            "||{\"tidy\": true}",
+        ];
         assert!(parts.iter().all(|part| line.contains(part)), "{line}");
     }
     let last = metrics["triggers"][0]["last"]["at"].as_str().unwrap();

@@ -60,9 +60,7 @@ pub(crate) fn serving(change: &Value) -> Image {
     });
     config.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
     let config = config.to_string().into_bytes();
-    let described = |kind: &str, bytes: &[u8]| {
-        json!({"mediaType": format!("application/vnd.oci.image.{kind}"), "digest": digest(bytes), "size": bytes.len()})
-    };
+    let described = |kind: &str, bytes: &[u8]| json!({"mediaType": format!("application/vnd.oci.image.{kind}"), "digest": digest(bytes), "size": bytes.len()});
     let manifest = json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": described("config.v1+json", &config), "layers": [described("layer.v1.tar", &layer)],

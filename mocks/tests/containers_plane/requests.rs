@@ -16,7 +16,9 @@ pub(crate) async fn headers_are_added_and_others_pass() {
     let request = client.post(format!("{}/echo?a=%20b", container.url)).header("x-mine", "kept").body("hello");
     let told = request.send().await.unwrap().text().await.unwrap();
     let host = container.url.trim_start_matches("https://");
-    for part in ["POST /echo?a=%20b HTTP/1.1\n", "x-mine: kept\n", "x-forwarded-proto: https\n", "x-request-id: ", "\n\nhello"] {
+    for part in
+        ["POST /echo?a=%20b HTTP/1.1\n", "x-mine: kept\n", "x-forwarded-proto: https\n", "x-request-id: ", "\n\nhello"]
+    {
         assert!(told.contains(part), "{part:?} in {told}");
     }
     assert!(told.contains(&format!("host: {host}\n")) && told.contains("x-forwarded-for: 127.0.0.1"), "{told}");

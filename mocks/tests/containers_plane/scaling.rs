@@ -44,10 +44,8 @@ pub(crate) async fn there_are_as_many_as_the_use_of_processors_needs() {
     let scene = Scene::new().await;
     let settings = json!({"max_scale": 2, "mvcpu_limit": 200, "scaling_option": {"cpu_usage_threshold": 50}});
     let container = scene.container(settings).await;
-    let (spun, _) = tokio::join!(
-        container.ask("/spin?4000"),
-        container.measures(|metrics| metrics["instances"]["ready"] == 2)
-    );
+    let (spun, _) =
+        tokio::join!(container.ask("/spin?4000"), container.measures(|metrics| metrics["instances"]["ready"] == 2));
     assert_eq!(spun, (200, "spun".into()));
     scene.end().await;
 }

@@ -94,7 +94,13 @@ impl Scene {
         let set = &self.server.ready().set;
         let roots = reqwest::Certificate::from_pem_bundle(&std::fs::read(&set["SSL_CERT_FILE"]).unwrap()).unwrap();
         let proxy = reqwest::Proxy::all(&set["HTTPS_PROXY"]).unwrap();
-        Client::builder().proxy(proxy).tls_certs_only(roots).timeout(PATIENCE).pool_max_idle_per_host(0).build().unwrap()
+        Client::builder()
+            .proxy(proxy)
+            .tls_certs_only(roots)
+            .timeout(PATIENCE)
+            .pool_max_idle_per_host(0)
+            .build()
+            .unwrap()
     }
 
     pub(crate) async fn end(self) {

@@ -108,11 +108,7 @@ impl Service {
         });
         let supervisor = tokio::spawn(reconcile::supervise(Arc::clone(&shared)));
         let measures = tokio::spawn(load::measure(Arc::clone(&shared)));
-        Self {
-            shared,
-            _supervisor: AbortOnDropHandle::new(supervisor),
-            _measures: AbortOnDropHandle::new(measures),
-        }
+        Self { shared, _supervisor: AbortOnDropHandle::new(supervisor), _measures: AbortOnDropHandle::new(measures) }
     }
 
     /// Wants something else. What is new in the containers themselves is a deployment: new ones take over when they are

@@ -39,7 +39,8 @@ impl Meter {
             *all += count;
             Some(*all)
         });
-        let buckets: Vec<Value> = CLASSES.iter().zip(up_to).map(|(le, count)| json!({"le": le, "count": count})).collect();
+        let buckets: Vec<Value> =
+            CLASSES.iter().zip(up_to).map(|(le, count)| json!({"le": le, "count": count})).collect();
         json!({
             "requests": {"total": total, "under_way": counts.under_way, "by_status": by_status},
             "duration_seconds": {"count": total, "sum": counts.seconds, "buckets": buckets},

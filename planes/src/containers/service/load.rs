@@ -40,9 +40,8 @@ pub(super) async fn measure(shared: Arc<Shared>) {
         looks.tick().await;
         let (spec, ready) = {
             let state = shared.state.lock();
-            let ready = state.instances.iter().filter(|(_, i)| {
-                i.phase == Phase::Ready && i.deployment == state.deployment
-            });
+            let ready =
+                state.instances.iter().filter(|(_, i)| i.phase == Phase::Ready && i.deployment == state.deployment);
             let ready: Vec<_> = ready.filter_map(|(number, i)| Some((*number, i.container.clone()?))).collect();
             (state.spec.clone(), ready)
         };

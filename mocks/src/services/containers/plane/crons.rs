@@ -66,9 +66,7 @@ fn cron(tables: &Tables, key: &str, record: &Record) -> Option<Cron> {
         schedule: Schedule { pattern: text("cron_config", "schedule"), zone: text("cron_config", "timezone") },
         method: text("destination_config", "http_method").to_uppercase(),
         path: text("destination_config", "http_path"),
-        headers: headers
-            .filter_map(|(name, value)| Some((name.clone(), Value::as_str(value)?.to_owned())))
-            .collect(),
+        headers: headers.filter_map(|(name, value)| Some((name.clone(), Value::as_str(value)?.to_owned()))).collect(),
         body: text("cron_config", "body"),
     })
 }

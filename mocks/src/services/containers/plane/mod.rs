@@ -129,9 +129,7 @@ fn scaling(record: &Record) -> (ScaleBy, u32) {
     match (threshold("cpu_usage_threshold"), threshold("memory_usage_threshold")) {
         (Some(percent), _) => (ScaleBy::Cpu(percent), MOST_CONCURRENT),
         (None, Some(percent)) => (ScaleBy::Memory(percent), MOST_CONCURRENT),
-        (None, None) => {
-            (ScaleBy::Requests, threshold("concurrent_requests_threshold").unwrap_or(MOST_CONCURRENT))
-        }
+        (None, None) => (ScaleBy::Requests, threshold("concurrent_requests_threshold").unwrap_or(MOST_CONCURRENT)),
     }
 }
 
