@@ -96,7 +96,8 @@ impl Crons {
         };
         // The sender is held here.
         let done = |progress: &Progress| progress.advanced >= advanced && progress.under_way == 0;
-        let _never_closed = self.progress.subscribe().wait_for(done).await;
+        let mut progress = self.progress.subscribe();
+        let _never_closed = progress.wait_for(done).await;
     }
 
     /// What the triggers of a container did, in plain numbers.
