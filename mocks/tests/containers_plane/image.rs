@@ -50,6 +50,9 @@ pub(crate) fn serving(change: &Value) -> Image {
     let mut header = tar::Header::new_gnu();
     header.set_size(program.len() as u64);
     header.set_mode(0o755);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     layer.append_data(&mut header, "bin/app", program.as_slice()).unwrap();
     let layer = layer.into_inner().unwrap();
     let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
