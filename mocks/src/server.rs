@@ -18,7 +18,7 @@ use tower::ServiceExt;
 use crate::{
     control,
     front::{Door, Front},
-    gateway::{self, Authority, Gateway, Service},
+    gateway::{self, Authority, Gateway, OwnNames, Service},
     identity::IamIdentity,
     kernel::{Blobs, Catalogue, Clock, Cloud, Durability, Options, Product, Profile, Store},
     listener::listen,
@@ -145,7 +145,12 @@ impl Server {
             let registry = Arc::clone(&registry);
             async move { registry.handle(request).await }.boxed()
         };
-        let planes = Planes::start(&cloud, blobs.clone(), &config.planes).await;
+        let authority = Arc::new(Authority::open(&config.authority_dir)?);
+        let own = match &config.planes {
+            planes::Config::Everything { folder, .. } => Some(Arc::new(OwnNames::open(&authority, folder)?)),
+            planes::Config::Nothing => None,
+        };
+        let planes = Planes::start(&cloud, blobs.clone(), &config.planes, own.clone()).await;
         let front = Front::new(cloud, Arc::new(answering), Arc::new(distributing), blobs);
         let front = Arc::new(front.map_err(StartError::Declaration)?);
         if let Some(planes) = &planes {
@@ -168,10 +173,10 @@ impl Server {
         let api = listen(at(api_port), stop.clone(), door(Door::Api)).await.map_err(io("listen for the API"))?;
         let s3 = listen(at(s3_port), stop.clone(), door(Door::ObjectStorage)).await;
         let s3 = s3.map_err(io("listen for Object Storage"))?;
-        let authority = Arc::new(Authority::open(&config.authority_dir)?);
         let settings = gateway::Config {
             listen: at(gateway_port),
             foreign: config.foreign,
+            own,
             shutdown: stop.clone(),
             ..gateway::Config::default()
         };
@@ -181,7 +186,7 @@ impl Server {
             let door = match service {
                 Service::ObjectStorage { .. } => Door::ObjectStorage,
                 Service::ContainerRegistry { .. } => Door::ContainerRegistry,
-                Service::Container { .. } => Door::Containers,
+                Service::Container { .. } | Service::Domain => Door::Containers,
                 Service::Api | Service::Unclaimed | Service::Foreign => Door::Api,
             };
             async move { front.answer(door, request).await }
@@ -254,7 +259,7 @@ async fn tick(front: Arc<Front>, stop: CancellationToken) {
     const NEVER: Duration = Duration::from_secs(3600);
     let store = Arc::clone(front.cloud().store());
     let mut scheduled = store.scheduled();
-    let mut moved = store.clock().moved();
+    let mut advanced = store.clock().advanced();
     loop {
         if let Err(refusal) = front.cloud().settle() {
             tracing::error!(%refusal, "a passage could not be written; it is tried again with the next change");
@@ -267,7 +272,7 @@ async fn tick(front: Arc<Front>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
             // Its sender is the store's own.
-            _ = moved.changed() => {}
+            _ = advanced.changed() => {}
             changed = scheduled.changed() => if changed.is_err() { return },
         }
     }

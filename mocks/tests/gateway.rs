@@ -184,10 +184,18 @@ async fn nothing_of_a_request_is_changed() {
 }
 
 #[tokio::test]
-async fn a_client_that_offers_h2_gets_http_1_1() {
+async fn a_client_that_offers_h2_gets_http_1_1_but_of_a_container() {
     let scene = Scene::new().await;
     let stream = scene.enter("api.scaleway.com").await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"http/1.1".as_slice()));
+    let container = "shop1a2b-web.functions.fnc.fr-par.scw.cloud";
+    let stream = scene.enter(container).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
+    let answer = scene.client().get(format!("https://{container}/a?b=c")).send().await.unwrap();
+    assert_eq!(answer.version(), reqwest::Version::HTTP_2);
+    let told: Value = answer.json().await.unwrap();
+    assert_eq!((&told["service"], &told["request"]), (&json!("Container { region: FrPar }"), &json!("GET /a?b=c")));
+    assert!(told["headers"].as_array().unwrap().contains(&json!(["host", container])), "{told}");
 }
 
 #[tokio::test]

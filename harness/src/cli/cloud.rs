@@ -5,7 +5,7 @@ use std::{os::unix::process::CommandExt, path::PathBuf};
 use clap::{Args, Subcommand};
 use stackproof::{
     Failure, Workspace,
-    target::{CloudHome, Stopped},
+    target::{CloudHome, Control, Stopped, Trouble},
 };
 use stackproof_cloud::{
     gateway,
@@ -120,11 +120,12 @@ async fn status(home: &CloudHome, json: bool) -> Result<(), Failure> {
     let ready = running.ready();
     let control = running.control().ok_or_else(|| Failure::environment("the local cloud has no control API"))?;
     let (totals, resources, now) = (control.totals().await?, control.resources().await?, control.now().await?);
+    let troubles = control.troubles().await?;
     if json {
         let document = serde_json::json!({
             "pid": ready.pid, "api_url": ready.api_url, "s3_url": ready.s3_url, "gateway_url": ready.gateway_url,
             "control_url": ready.control_url, "profile": ready.profile, "now": now, "traffic": totals,
-            "resources": resources,
+            "resources": resources, "troubles": troubles,
         });
         anstream::println!("{document:#}");
         return Ok(());
@@ -146,7 +147,17 @@ async fn status(home: &CloudHome, json: bool) -> Result<(), Failure> {
     for (kind, count) in resources.as_object().into_iter().flatten().filter(|(_, count)| count.as_u64() != Some(0)) {
         anstream::println!("{count:>9} {kind}");
     }
+    tell(&control, &troubles);
     Ok(())
+}
+
+/// Says what does not run, why, and where to look on.
+pub(super) fn tell(control: &Control, troubles: &[Trouble]) {
+    for trouble in troubles {
+        let Trouble { kind, id, name, reason } = trouble;
+        anstream::println!("{kind} {name} does not run: {}", reason.replace('\n', "\n          "));
+        anstream::println!("          what it said: curl {}", control.logs_url(id));
+    }
 }
 
 /// Becomes the command, in an environment that leads to the local cloud.

@@ -57,13 +57,21 @@ pub(crate) async fn run(deploy: Deploy, operation: Operation) -> Result<(), Fail
         }
         _ => None,
     };
+    // What was deployed and does not run is no failure of the deployment: the provider only warns of it.
+    let troubles = match target.control() {
+        Some(control) if operation != Operation::Destroy => control.troubles().await?,
+        _ => Vec::new(),
+    };
     if deploy.json {
-        let document = serde_json::json!({"outcome": outcome, "cost": cost});
+        let document = serde_json::json!({"outcome": outcome, "cost": cost, "troubles": troubles});
         anstream::println!("{document:#}");
     } else {
         show(&outcome);
         if let Some(cost) = &cost {
             anstream::println!("{cost}");
+        }
+        if let Some(control) = target.control() {
+            super::cloud::tell(control, &troubles);
         }
     }
     outcome.success().map(drop)

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use reqwest::{Client, Method};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use stackproof_cloud::control::{Fault, FaultReport, Totals};
 use stackproof_planes::containers::ServiceStatus;
@@ -17,6 +17,19 @@ pub enum Attempt {
     Connected,
     /// Nobody did: what happened.
     Refused(String),
+}
+
+/// A resource behind which nothing runs though something should.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Its kind, such as `containers.container`.
+    pub kind: String,
+    /// Which one.
+    pub id: String,
+    /// What its user calls it.
+    pub name: String,
+    /// Why, in full.
+    pub reason: String,
 }
 
 /// A client of a local cloud's control API.
@@ -122,6 +135,21 @@ impl Control {
         let missing = told["missing"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let isolation = told["isolation"]["missing"].as_str().map(|missing| format!("private networks: {missing}"));
         Ok(missing.map(str::to_owned).chain(isolation).collect())
+    }
+
+    /// What keeps resources from running.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn troubles(&self) -> Result<Vec<Trouble>, Failure> {
+        let mut told: Value = self.call(Method::GET, "/planes", None::<()>).await?;
+        let troubles = serde_json::from_value(told["troubles"].take());
+        troubles.map_err(|error| Failure::environment("the local cloud tells its troubles otherwise").because(error))
+    }
+
+    /// Where what a resource's processes said last can be read.
+    pub fn logs_url(&self, id: &str) -> String {
+        format!("{}/planes/{id}/logs", self.base)
     }
 
     /// A way into a private network: an address of this machine that leads to one inside.

@@ -17,7 +17,7 @@ use std::path::Path;
 
 pub use api::{Api, ApiAnswer};
 pub use cloud::{CloudHome, CloudProcess, Launch, Running, Stopped};
-pub use control::{Attempt, Control};
+pub use control::{Attempt, Control, Trouble};
 pub use database::Login;
 pub use environment::{Credentials, Environment};
 pub use handshake::Tls;

@@ -24,14 +24,17 @@ pub(super) fn routes(planes: Behind) -> Router {
         .route("/planes/containers/{id}", get(container))
         .route("/planes/databases/{id}/kill", post(kill))
         .route("/planes/{id}/logs", get(logs))
+        .route("/planes/{id}/metrics", get(metrics))
         .with_state(planes)
 }
 
-/// What runs, what cannot, and whether isolation can be proven.
+/// What runs, what cannot, what is in trouble, and whether isolation can be proven.
 async fn tell(State(planes): State<Behind>) -> Json<Value> {
     Json(match &planes {
-        Some(planes) => json!({"runs": true, "missing": planes.missing(), "isolation": planes.isolation()}),
-        None => json!({"runs": false, "missing": [], "isolation": null}),
+        Some(planes) => json!({
+            "runs": true, "missing": planes.missing(), "troubles": planes.troubles(), "isolation": planes.isolation(),
+        }),
+        None => json!({"runs": false, "missing": [], "troubles": [], "isolation": null}),
     })
 }
 
@@ -72,6 +75,14 @@ async fn logs(State(planes): State<Behind>, Path(id): Path<String>) -> Response 
     match planes.logs(&id) {
         Some(logs) => logs.into_response(),
         None => refuse(StatusCode::NOT_FOUND, &format!("nothing runs for {id}")),
+    }
+}
+
+async fn metrics(State(planes): State<Behind>, Path(id): Path<String>) -> Response {
+    let Some(planes) = planes else { return nothing_runs() };
+    match planes.metrics(&id) {
+        Some(metrics) => Json(metrics).into_response(),
+        None => refuse(StatusCode::NOT_FOUND, &format!("nothing runs for {id} that is measured")),
     }
 }
 

@@ -66,6 +66,8 @@ pub enum Service {
         /// The region in the name.
         region: Region,
     },
+    /// A name of a user's own that leads to a container.
+    Domain,
     /// A Scaleway name with nothing behind it yet.
     Unclaimed,
     /// Somebody else's name, or an address.

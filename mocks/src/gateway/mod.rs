@@ -15,9 +15,11 @@ mod authority;
 mod environment;
 mod foreign;
 mod hosts;
+mod own;
 mod proxy;
 
 pub use authority::{Authority, AuthorityError};
 pub use environment::Environment;
 pub use hosts::{Region, Service};
+pub use own::OwnNames;
 pub use proxy::{Config, Counts, Foreign, Gateway, Handler, Plain, handler};

@@ -18,8 +18,13 @@ use http::{
     header::{CONTENT_TYPE, HOST},
     uri::{PathAndQuery, Scheme},
 };
-use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::Upgraded};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+    upgrade::Upgraded,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -30,7 +35,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Authority, Environment, Service, foreign, hosts};
+use super::{Authority, Environment, OwnNames, Service, authority::Speaks, foreign, hosts};
 use crate::{front::Unheard, listener::AnswerLost};
 
 /// How long an accept that failed, for want of file descriptors say, waits before the next.
@@ -67,6 +72,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What becomes of traffic for other hosts.
     pub foreign: Foreign,
+    /// Names of users' own that are answered, too.
+    pub own: Option<Arc<OwnNames>>,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
     /// How long a connection may go without a whole request head, be it idle or dripping.
@@ -84,6 +91,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             foreign: Foreign::Tunnel,
+            own: None,
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(120),
             grace: Duration::from_secs(5),
@@ -158,6 +166,31 @@ enum Via {
     Plain(Arc<str>),
 }
 
+impl Shared {
+    /// Whose a host is.
+    fn owner(&self, host: &str) -> Service {
+        match Service::of(host) {
+            Service::Foreign if self.config.own.as_ref().is_some_and(|own| own.has(&hosts::name(host))) => {
+                Service::Domain
+            }
+            service => service,
+        }
+    }
+
+    /// TLS as a host of ours speaks it.
+    fn tls(&self, service: &Service, host: &str) -> Result<Arc<ServerConfig>, String> {
+        let certified = match service {
+            Service::Domain => {
+                let own = self.config.own.as_ref().and_then(|own| own.tls(host));
+                return own.ok_or_else(|| format!("{host} is not the name of a container any more"));
+            }
+            Service::Container { .. } => self.authority.server_config(host, Speaks::Http2),
+            _ => self.authority.server_config(host, Speaks::Http1),
+        };
+        certified.map_err(|error| error.to_string())
+    }
+}
+
 impl Gateway {
     /// Starts a gateway; it runs when this returns.
     ///
@@ -192,7 +225,10 @@ impl Gateway {
 
     /// What leads a child process through this gateway.
     pub fn environment(&self) -> Environment {
-        Environment::new(self.address, &self.shared.authority)
+        match &self.shared.config.own {
+            Some(own) => Environment::new(self.address, own.bundle_path()),
+            None => Environment::new(self.address, &self.shared.authority.bundle_path()),
+        }
     }
 
     /// What it has seen so far.
@@ -266,14 +302,7 @@ async fn converse<S>(shared: Arc<Shared>, stream: S, via: Via)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request| {
-        let answer = answer(shared.clone(), via.clone(), request);
-        async {
-            let answer = answer.await;
-            // An error here ends the connection with nothing said, which is what is wanted.
-            if answer.extensions().get::<Unheard>().is_some() { Err(AnswerLost) } else { Ok(answer) }
-        }
-    });
+    let service = service_fn(|request| heard(answer(shared.clone(), via.clone(), request)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.config.idle_timeout)
@@ -292,6 +321,37 @@ where
     }
 }
 
+/// The same where HTTP/2 is spoken.
+async fn converse_by_h2<S>(shared: Arc<Shared>, stream: S, via: Via)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let answering = shared.clone();
+    let service = service_fn(move |request| heard(answer(answering.clone(), via.clone(), request)));
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(shared.config.idle_timeout)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let ended = match shared.stopping.run_until_cancelled(connection.as_mut()).await {
+        Some(ended) => Some(ended),
+        None => {
+            connection.as_mut().graceful_shutdown();
+            shared.abandoned.run_until_cancelled(connection).await
+        }
+    };
+    if let Some(Err(error)) = ended {
+        tracing::debug!(%error, "a connection to the gateway broke off");
+    }
+}
+
+/// An answer, unless it is not to be heard. An error here ends the connection with nothing said, or where many answers
+/// share one, its part of it: which is what is wanted.
+async fn heard(answer: impl Future<Output = Response<Body>>) -> Result<Response<Body>, AnswerLost> {
+    let answer = answer.await;
+    if answer.extensions().get::<Unheard>().is_some() { Err(AnswerLost) } else { Ok(answer) }
+}
+
 async fn answer(shared: Arc<Shared>, via: Via, request: Request<Incoming>) -> Response<Body> {
     if request.method() == Method::CONNECT {
         return match via {
@@ -306,7 +366,7 @@ async fn answer(shared: Arc<Shared>, via: Via, request: Request<Incoming>) -> Re
     let Some(host) = host_of(&request, &via) else {
         return refusal(StatusCode::BAD_REQUEST, "bad_request", "the request names no host");
     };
-    match Service::of(&host) {
+    match shared.owner(&host) {
         Service::Unclaimed => {
             count(&shared.seen.unclaimed);
             unclaimed(&hosts::name(&host))
@@ -397,7 +457,8 @@ async fn connect(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Bo
     let Some((host, port)) = target.and_then(|target| Some((hosts::name(target.host()), target.port_u16()?))) else {
         return refusal(StatusCode::BAD_REQUEST, "bad_request", "CONNECT needs a host and a port");
     };
-    let tunnel = match (Service::of(&host), port) {
+    let owner = shared.owner(&host);
+    let tunnel = match (&owner, port) {
         (Service::Foreign, _) => {
             if let Some(refused) = refused(&shared, &host) {
                 return refused;
@@ -408,11 +469,9 @@ async fn connect(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Bo
                 Err(error) => return unreachable_host(&host, port, &error),
             }
         }
-        (_, 443) => match shared.authority.server_config(&host) {
+        (service, 443) => match shared.tls(service, &host) {
             Ok(tls) => Tunnel::Secure(host, tls),
-            Err(error) => {
-                return refusal(StatusCode::BAD_REQUEST, "bad_request", &error.to_string());
-            }
+            Err(error) => return refusal(StatusCode::BAD_REQUEST, "bad_request", &error),
         },
         (_, 80) => Tunnel::Plain(host),
         _ => {
@@ -441,7 +500,12 @@ fn carry(shared: Arc<Shared>, request: Request<Incoming>, tunnel: Tunnel) -> Box
             Tunnel::Plain(host) => converse(shared, client, Via::Plain(host.into())).await,
             Tunnel::Secure(host, tls) => {
                 if let Some(client) = decrypt(&shared, &host, tls, client).await {
-                    converse(shared, client, Via::Tunnel(host.into())).await;
+                    let via = Via::Tunnel(host.into());
+                    if client.get_ref().1.alpn_protocol() == Some(b"h2".as_slice()) {
+                        converse_by_h2(shared, client, via).await;
+                    } else {
+                        converse(shared, client, via).await;
+                    }
                 }
             }
         }

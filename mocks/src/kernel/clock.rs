@@ -49,8 +49,7 @@ impl fmt::Display for Profile {
 pub struct Clock {
     profile: Profile,
     reading: RwLock<Reading>,
-    /// How far it was advanced in all.
-    moved: watch::Sender<Duration>,
+    advanced: watch::Sender<Duration>,
 }
 
 enum Reading {
@@ -67,7 +66,7 @@ impl Clock {
             Profile::Manual => Reading::Stopped(OffsetDateTime::now_utc()),
             Profile::Instant | Profile::Realistic => Reading::Ahead(time::Duration::ZERO),
         };
-        Self { profile, reading: RwLock::new(reading), moved: watch::channel(Duration::ZERO).0 }
+        Self { profile, reading: RwLock::new(reading), advanced: watch::channel(Duration::ZERO).0 }
     }
 
     /// How time passes.
@@ -86,18 +85,18 @@ impl Clock {
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        let moved = by;
         let by = time::Duration::try_from(by).unwrap_or(time::Duration::MAX);
         match &mut *self.reading.write() {
             Reading::Ahead(ahead) => *ahead = ahead.saturating_add(by),
             Reading::Stopped(at) => *at = at.saturating_add(by),
         }
-        self.moved.send_modify(|all| *all = all.saturating_add(moved));
+        let by = Duration::try_from(by).unwrap_or_default();
+        self.advanced.send_modify(|advanced| *advanced = advanced.saturating_add(by));
     }
 
-    /// How far the clock was advanced by hand in all, now and from now on.
-    pub fn moved(&self) -> watch::Receiver<Duration> {
-        self.moved.subscribe()
+    /// By how much the clock has been advanced by hand, now and from now on.
+    pub fn advanced(&self) -> watch::Receiver<Duration> {
+        self.advanced.subscribe()
     }
 
     /// How long a passage that lasts `real` at Scaleway takes here.

@@ -5,6 +5,7 @@
 //! state it passes through until what it promises is there, and in profile `instant` so does the answer.
 
 mod containers;
+mod crons;
 mod databases;
 mod ingress;
 mod networks;
@@ -29,7 +30,12 @@ use stackproof_planes::{
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use crate::kernel::{Behind, Blobs, Cloud, Store, Tables};
+use crate::{
+    gateway::OwnNames,
+    kernel::{Behind, Blobs, Cloud, Store, Tables},
+    services::containers_plane,
+};
+use crons::Crons;
 use networks::Networks;
 use tunnel::Tunnels;
 use unit::Units;
@@ -62,7 +68,10 @@ pub struct Planes {
     store: Arc<Store>,
     networks: Networks,
     databases: Option<databases::Rdb>,
-    containers: Option<Units<containers::Plane>>,
+    containers: Option<Arc<Units<containers::Plane>>>,
+    crons: Option<Arc<Crons>>,
+    /// The names of users' own that lead to containers.
+    own: Option<Arc<OwnNames>>,
     tunnels: Tunnels,
     /// What this machine cannot run, and what to do about it.
     missing: Vec<String>,
@@ -74,7 +83,12 @@ impl Planes {
     /// Starts everything that the cloud's resources want, now and after each change.
     ///
     /// What this machine cannot run is left out, and told by [`Planes::missing`].
-    pub async fn start(cloud: &Arc<Cloud>, blobs: Blobs, config: &Config) -> Option<Arc<Self>> {
+    pub async fn start(
+        cloud: &Arc<Cloud>,
+        blobs: Blobs,
+        config: &Config,
+        own: Option<Arc<OwnNames>>,
+    ) -> Option<Arc<Self>> {
         let Config::Everything { folder, cache, helper } = config else { return None };
         let (databases, containers) = (folder.join("databases"), folder.join("containers"));
         // At the same time: a cloud is to answer soon.
@@ -92,26 +106,28 @@ impl Planes {
         };
         let databases = databases.map_err(|error| missing.push(format!("databases: {error}"))).ok();
         let runtime = runtime.map_err(|error| missing.push(format!("containers: {error}"))).ok();
+        let stop = CancellationToken::new();
+        let containers = runtime.map(|runtime| {
+            let plane = containers::Plane::new(Arc::new(runtime), Arc::clone(&fabric), blobs, Arc::downgrade(cloud));
+            Arc::new(Units::new(plane, cloud))
+        });
         let planes = Arc::new(Self {
             store: Arc::clone(cloud.store()),
             networks: Networks::new(Arc::clone(&fabric)),
             tunnels: Tunnels::new(Arc::clone(&fabric)),
             databases,
-            containers: runtime.map(|runtime| {
-                let plane =
-                    containers::Plane::new(Arc::new(runtime), Arc::clone(&fabric), blobs, Arc::downgrade(cloud));
-                Units::new(plane, cloud)
-            }),
+            crons: containers.as_ref().map(|containers| Crons::start(cloud, containers, stop.clone())),
+            containers,
+            own,
             missing,
             isolation,
-            stop: CancellationToken::new(),
+            stop,
         });
         for missing in &planes.missing {
             tracing::warn!(missing, "not everything runs on this machine");
         }
         cloud.store().run_behind(&(Arc::clone(&planes) as Arc<dyn Behind>));
-        let (committed, moved) = (cloud.store().committed(), cloud.store().clock().moved());
-        tokio::spawn(follow(Arc::downgrade(&planes), committed, moved, planes.stop.clone()));
+        tokio::spawn(follow(Arc::downgrade(&planes), cloud.store().committed(), planes.stop.clone()));
         Some(planes)
     }
 
@@ -185,8 +201,36 @@ impl Planes {
         container.or_else(|| self.databases.as_ref()?.logs(key))
     }
 
+    /// What a container has been asked, and what it uses, in plain numbers; none where nothing runs for it.
+    pub fn metrics(&self, key: &str) -> Option<Value> {
+        let mut told = self.containers.as_ref()?.plane().metrics(key)?;
+        told["triggers"] = self.crons.as_ref().map_or(Value::Null, |crons| crons.told(key));
+        Some(told)
+    }
+
+    /// What keeps resources from running: for each its kind, identifier, name and the whole reason.
+    pub fn troubles(&self) -> Vec<Value> {
+        self.store.read(containers_plane::troubles)
+    }
+
+    /// Waits until what was due by the cloud's clock has been done.
+    pub async fn caught_up(&self) {
+        if let Some(crons) = &self.crons {
+            crons.caught_up().await;
+        }
+    }
+
+    /// Has the names answered that containers have.
+    fn name(&self) {
+        let Some(own) = &self.own else { return };
+        if let Err(error) = own.set(&self.store.read(containers_plane::own_names)) {
+            tracing::error!(%error, "a domain of a container is not answered; it is tried again with the next change");
+        }
+    }
+
     /// Brings everything to what the records want.
     async fn update(&self) {
+        self.name();
         self.networks.update(&self.store).await;
         if let Some(databases) = &self.databases {
             databases.update();
@@ -209,21 +253,10 @@ impl Planes {
 }
 
 /// Follows what is kept, until the cloud is gone.
-async fn follow(
-    planes: Weak<Planes>,
-    mut committed: watch::Receiver<u64>,
-    mut moved: watch::Receiver<Duration>,
-    stop: CancellationToken,
-) {
-    let mut shown = *moved.borrow_and_update();
+async fn follow(planes: Weak<Planes>, mut committed: watch::Receiver<u64>, stop: CancellationToken) {
     loop {
         committed.mark_unchanged();
         let Some(held) = planes.upgrade() else { return };
-        let now = *moved.borrow_and_update();
-        if let Some(containers) = held.containers.as_ref().filter(|_| now > shown) {
-            containers.plane().pass(now - shown);
-        }
-        shown = now;
         // What was gone from a network may be so only after its users have ended.
         held.update().await;
         let retry = held.networks.waits();
@@ -235,7 +268,6 @@ async fn follow(
             () = stop.cancelled() => return,
             () = again => {}
             changed = committed.changed() => if changed.is_err() { return },
-            changed = moved.changed() => if changed.is_err() { return },
         }
     }
 }
@@ -257,6 +289,7 @@ impl Behind for Planes {
 
     async fn reached(&self, keys: &[String]) {
         let all = async {
+            self.name();
             self.networks.reached(&self.store).await;
             if let Some(databases) = &self.databases {
                 databases.reached(keys).await;

@@ -42,6 +42,7 @@ pub struct Container {
     place: Place,
     address: IpAddr,
     control: Control,
+    folder: PathBuf,
     logs: Logs,
     ask: mpsc::UnboundedSender<i32>,
     exit: watch::Receiver<Option<Exit>>,
@@ -112,6 +113,7 @@ pub(super) async fn start(
         place: member.place.clone(),
         address: member.address().unwrap_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
         control: control.clone(),
+        folder: folder.to_owned(),
         logs,
         ask,
         exit,
@@ -159,6 +161,11 @@ impl Container {
         self.control.usage()
     }
 
+    /// The files it has written.
+    pub(super) fn written(&self) -> PathBuf {
+        self.folder.join("upper")
+    }
+
     /// How it ended; none: it runs.
     pub fn exit(&self) -> Option<Exit> {
         self.exit.borrow().clone()
@@ -169,7 +176,11 @@ impl Container {
         let mut exit = self.exit.clone();
         match exit.wait_for(Option::is_some).await.map(|exit| exit.clone()) {
             Ok(Some(exit)) => exit,
-            _ => Exit { ended: Ended::Lost("nobody watches over it any more".to_owned()), out_of_memory: 0 },
+            _ => Exit {
+                ended: Ended::Lost("nobody watches over it any more".to_owned()),
+                out_of_memory: 0,
+                cpu: Duration::ZERO,
+            },
         }
     }
 
@@ -240,10 +251,11 @@ impl Watching {
             tracing::warn!(container = self.id, %error, "it is unknown whether memory ran out");
             0
         });
+        let cpu = self.control.usage().map_or(Duration::ZERO, |usage| usage.cpu);
         if let Err(error) = runtime::end(&self.control).await.and_then(|()| image::clear(&self.folder)) {
             tracing::error!(container = self.id, %error, "something is left of a container");
         }
-        tell.send_replace(Some(Exit { ended, out_of_memory }));
+        tell.send_replace(Some(Exit { ended, out_of_memory, cpu }));
     }
 }
 

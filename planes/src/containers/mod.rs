@@ -16,6 +16,7 @@ mod logs;
 mod runtime;
 mod service;
 mod spec;
+mod storage;
 
 pub use container::Container;
 pub use control::Usage;
@@ -25,8 +26,11 @@ pub use image::{Blobs, Folder, Image};
 pub use instance::{Places, Unattached};
 pub use logs::{Line, Logs, Stream};
 pub use runtime::Runtime;
-pub use service::{Connection, DialError, Service};
-pub use spec::{Check, ContainerSpec, Ended, Exit, Health, Limits, Refused, ServiceSpec, ServiceState, ServiceStatus};
+pub use service::{Connection, DialError, Request, Service};
+pub use spec::{
+    Check, ContainerSpec, Ended, Exit, Health, Limits, Refused, ScaleBy, ServiceSpec, ServiceState, ServiceStatus,
+    ServiceUsage,
+};
 
 /// Why something about containers could not be done.
 #[derive(Debug, thiserror::Error)]

@@ -69,7 +69,7 @@ impl Runtime {
     /// Asks the machine for a control group: being root is not enough for one everywhere.
     fn attempt(&self) -> Result<()> {
         let trial = Control::plan(&format!("trial-{}", mark(&self.running)))?;
-        let limits = Limits { memory: Some(1 << 30), cpu: Some(1000), processes: Some(100) };
+        let limits = Limits { memory: Some(1 << 30), cpu: Some(1000), processes: Some(100), storage: None };
         let made = trial.make(&limits);
         // Where it was made only in part, that part goes too.
         made.and(trial.remove()).map_err(|error| Error::NotSupported {
