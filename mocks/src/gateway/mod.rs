@@ -8,6 +8,7 @@
 //!
 //! Requests are passed on untouched, because signatures cover them: the path and
 //! the query as they were written, `Host`, `Accept-Encoding` and all the rest.
+//!
 //! Where a network can be had in which those names lead here ([`Gateway::direct`]), tools need no proxy.
 //!
 //! What the gateway does not do: authenticate, know a product, let a request for
@@ -22,5 +23,6 @@ mod proxy;
 
 pub use authority::{Authority, AuthorityError};
 pub use environment::Environment;
+pub(crate) use hosts::SCALEWAY_DOMAINS;
 pub use hosts::{Region, Service};
 pub use proxy::{Config, Counts, Foreign, Gateway, Handler, Plain, handler};

@@ -6,6 +6,8 @@
 
 mod containers;
 mod databases;
+mod doors;
+mod guests;
 mod ingress;
 mod networks;
 mod tunnel;
@@ -27,10 +29,18 @@ use stackproof_planes::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use crate::kernel::{Behind, Blobs, Cloud, Store, Tables};
+use crate::{
+    gateway::{Authority, Foreign},
+    kernel::{Behind, Blobs, Cloud, Store, Tables},
+    services::rdb_plane,
+};
+use doors::Doors;
+use guests::Guests;
 use networks::Networks;
 use tunnel::Tunnels;
 use unit::Units;
+
+pub use guests::Entrance;
 
 /// How long an answer waits for what runs behind it, at most.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -55,10 +65,22 @@ pub enum Config {
     },
 }
 
+/// What those who run behind the API reach of what is in front of it.
+pub struct Front<'a> {
+    /// Where the gateway answers as Scaleway's hosts.
+    pub direct: SocketAddr,
+    /// Who signs for those hosts.
+    pub authority: &'a Authority,
+    /// What becomes of traffic of this machine's commands for other hosts. Containers reach none.
+    pub foreign: Foreign,
+}
+
 /// What runs behind a cloud's API.
 pub struct Planes {
     store: Arc<Store>,
     networks: Networks,
+    doors: Arc<Doors>,
+    guests: Arc<Guests>,
     databases: Option<Units<databases::Plane>>,
     containers: Option<Units<containers::Plane>>,
     tunnels: Tunnels,
@@ -72,11 +94,14 @@ impl Planes {
     /// Starts everything that the cloud's resources want, now and after each change.
     ///
     /// What this machine cannot run is left out, and told by [`Planes::missing`].
-    pub async fn start(cloud: &Arc<Cloud>, blobs: Blobs, config: &Config) -> Option<Arc<Self>> {
+    pub async fn start(cloud: &Arc<Cloud>, blobs: Blobs, config: &Config, front: &Front<'_>) -> Option<Arc<Self>> {
         let Config::Everything { folder, cache, helper } = config else { return None };
         let driver = Driver::detect().await;
         let isolation = driver.isolation();
         let fabric = Arc::new(Fabric::new(driver));
+        let doors = Arc::new(Doors::new(Arc::clone(&fabric)));
+        doors.set("gateway", vec![doors::gateway(front.direct)]).await;
+        let guests = Arc::new(Guests::new(Arc::clone(&fabric), Arc::clone(&doors), front.foreign));
         let mut missing = Vec::new();
         let databases = Databases::open(&folder.join("databases"), cache).await;
         let databases = databases.map_err(|error| missing.push(format!("databases: {error}"))).ok();
@@ -85,10 +110,13 @@ impl Planes {
         }
         let runtime = Runtime::open(&folder.join("containers"), Helper::at(helper)).await;
         let runtime = runtime.map_err(|error| missing.push(format!("containers: {error}"))).ok();
+        let runtime = runtime.map(|runtime| runtime.trusting(front.authority.certificate_pem().to_owned()));
         let planes = Arc::new(Self {
             store: Arc::clone(cloud.store()),
             networks: Networks::new(Arc::clone(&fabric)),
-            tunnels: Tunnels::new(Arc::clone(&fabric)),
+            doors,
+            tunnels: Tunnels::new(Arc::clone(&guests)),
+            guests,
             databases: databases
                 .map(|it| Units::new(databases::Plane::new(it, Arc::clone(&fabric), Arc::downgrade(cloud)), cloud)),
             containers: runtime.map(|runtime| {
@@ -142,6 +170,26 @@ impl Planes {
         self.tunnels.probe(&self.store, network, to).await
     }
 
+    /// A network for a command of this machine, in which Scaleway's host names lead to this cloud; in a private network
+    /// too, where its name or identifier is given.
+    ///
+    /// # Errors
+    /// When there is no such network, or the machine has no networks of their own for commands.
+    pub async fn enter(&self, network: Option<&str>) -> Result<Entrance, String> {
+        self.guests.enter(&self.store, network).await
+    }
+
+    /// Tells which of this machine's addresses commands in networks of their own have to find unchanged.
+    pub async fn keep_in_reach(&self, addresses: Vec<SocketAddr>) {
+        self.doors.set_local(addresses).await;
+    }
+
+    /// Opens the doors to the databases that are public by now.
+    async fn open_doors(&self) {
+        let databases = self.store.read(rdb_plane::doors);
+        self.doors.set("databases", databases).await;
+    }
+
     /// Kills the server of a database instance, as a machine's failure would. Gives its process.
     ///
     /// # Errors
@@ -166,6 +214,7 @@ impl Planes {
         if let Some(containers) = &self.containers {
             containers.update();
         }
+        self.open_doors().await;
     }
 
     /// Ends everything; what databases hold stays.
@@ -229,6 +278,7 @@ impl Behind for Planes {
             if let Some(containers) = &self.containers {
                 containers.reached(keys).await;
             }
+            self.open_doors().await;
         };
         if tokio::time::timeout(PATIENCE, all).await.is_err() {
             tracing::error!(

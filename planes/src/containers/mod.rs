@@ -16,6 +16,7 @@ mod logs;
 mod runtime;
 mod service;
 mod spec;
+mod trust;
 
 pub use container::Container;
 pub use control::Usage;

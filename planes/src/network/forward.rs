@@ -82,6 +82,12 @@ async fn carry(mut stream: tokio::net::TcpStream, into: &Place, target: Target) 
     };
     match into.connect(to).await {
         Ok(mut far) => {
+            // What is small is waited for, on both sides.
+            for end in [&stream, &far] {
+                if let Err(error) = end.set_nodelay(true) {
+                    tracing::debug!(%to, %error, "a carried connection keeps its delay");
+                }
+            }
             if let Err(error) = tokio::io::copy_bidirectional(&mut stream, &mut far).await {
                 tracing::debug!(%to, %error, "a carried connection broke");
             }
