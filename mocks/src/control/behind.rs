@@ -107,7 +107,9 @@ async fn ended(process: u32) {
     let Some(pid) = i32::try_from(process).ok().and_then(Pid::from_raw) else { return };
     // It cannot be opened when it has ended already.
     let Ok(file) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    match AsyncFd::with_interest(file, Interest::READABLE) {
+    #[expect(deprecated, reason = "deprecated for what may close under it; an OwnedFd stays open while it is held")]
+    let watched = AsyncFd::with_interest(file, Interest::READABLE);
+    match watched {
         Ok(file) => drop(file.readable().await),
         Err(error) => tracing::warn!(%error, process, "the end of a command cannot be waited for"),
     }
