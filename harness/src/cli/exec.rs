@@ -95,7 +95,8 @@ fn enter(entrance: &Entrance, folder: &Path, bundle: Option<&Path>) -> Result<()
         .and_then(|()| mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>))
         .map_err(|error| NoEntrance::Refused(format!("mounts of its own are refused: {error}")))?;
     put(entrance, folder, bundle).map_err(|(step, error)| {
-        let failure = Failure::environment("the command's network could not be made").because(format!("{step}: {error}"));
+        let failure =
+            Failure::environment("the command's network could not be made").because(format!("{step}: {error}"));
         NoEntrance::Lost(failure.next("stackproof cloud exec --proxy -- COMMAND"))
     })?;
     entrance.keep().map_err(NoEntrance::Lost)
@@ -171,10 +172,7 @@ mod tests {
     #[test]
     fn names_are_asked_of_the_clouds_server_only() {
         let machine = "# by the machine\nnameserver 10.0.0.1\n nameserver 10.0.0.2\nsearch example.org\n";
-        assert_eq!(
-            servers(machine, "127.0.0.53"),
-            "nameserver 127.0.0.53\n# by the machine\nsearch example.org\n"
-        );
+        assert_eq!(servers(machine, "127.0.0.53"), "nameserver 127.0.0.53\n# by the machine\nsearch example.org\n");
         let machine = "passwd: files systemd\nhosts: mymachines resolve [!UNAVAIL=return] files dns\n";
         assert_eq!(nsswitch_conf(machine), "passwd: files systemd\nhosts: files dns\n");
     }

@@ -95,7 +95,9 @@ impl State {
                 }
                 match Forward::start(&guest.place, *at, Place::Host, *at).await {
                     Ok(forward) => drop(guest.forwards.insert(*at, forward)),
-                    Err(error) => tracing::warn!(id, %at, %error, "an address of this machine is not one of a command's"),
+                    Err(error) => {
+                        tracing::warn!(id, %at, %error, "an address of this machine is not one of a command's")
+                    }
                 }
             }
         }

@@ -119,7 +119,7 @@ impl Guests {
         let place = member.place.clone();
         let entrance = Entrance { id: id.clone(), guests: Arc::downgrade(self), member };
         if self.foreign == Foreign::Tunnel {
-            self.fabric.open_world(&id).await.map_err(|error| error.to_string())?;
+            self.fabric.open_world(&id, &Place::Host).await.map_err(|error| error.to_string())?;
         }
         self.doors.invite(&id, place).await;
         Ok(entrance)

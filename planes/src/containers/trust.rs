@@ -22,8 +22,13 @@ const ROOTS: [&str; 5] = [
 /// A file of the authority alone: nobody else's hosts are reached.
 pub(super) const FILE: &str = "/etc/stackproof.pem";
 /// Variables that name a file of roots, for programs that bring their own, and images that have none.
-pub(super) const VARIABLES: [&str; 5] =
-    ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"];
+pub(super) const VARIABLES: [&str; 5] = [
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+];
 
 /// Adds certificates to the roots of the container that this process is in.
 pub(super) fn add(certificates: &str) -> Result<(), Refused> {

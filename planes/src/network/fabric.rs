@@ -193,15 +193,16 @@ impl Fabric {
         plugged.attach(&mut state, nothing).await
     }
 
-    /// Lets a member reach what this machine reaches, by names and addresses of IPv4; see [`Door`] for the other way.
-    pub async fn open_world(&self, id: &str) -> Result<()> {
+    /// Lets a member reach what a place reaches, mostly this machine's own network: by the names that the machine finds,
+    /// and by addresses of IPv4, over TCP on the usual ports.
+    pub async fn open_world(&self, id: &str, reaches: &Place) -> Result<()> {
         let mut state = self.state.lock().await;
         let State { routers, outside, members } = &mut *state;
         let Some(plugged) = members.get_mut(id) else { return Err(unknown("member", id)) };
         if plugged.world.is_some() {
             return Ok(());
         }
-        plugged.world = Some(World::open(&plugged.space).await?);
+        plugged.world = Some(World::open(&plugged.space, reaches).await?);
         for plug in &mut plugged.cables {
             let router = routers.get(&plug.vpc).ok_or_else(|| unknown("VPC", &plug.vpc))?;
             plug.route(&plugged.space, router, true).await?;
@@ -245,7 +246,16 @@ impl Plugged {
         let bare = MemberSpec { id: spec.id.clone(), attachments: Vec::new(), doors: false };
         let resolver = Resolver::serve(&place, SocketAddr::new(NAMESERVER, 53), View::default()).await?;
         let member = Member { id: spec.id.clone(), place, addresses: Vec::new(), nameserver: Some(NAMESERVER) };
-        Ok(Self { spec: bare, space, member: Arc::new(member), cables: Vec::new(), uplink: None, world: None, named: 0, resolver })
+        Ok(Self {
+            spec: bare,
+            space,
+            member: Arc::new(member),
+            cables: Vec::new(),
+            uplink: None,
+            world: None,
+            named: 0,
+            resolver,
+        })
     }
 
     /// Unplugs what is not wanted any more, plugs in what is new.

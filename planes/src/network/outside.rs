@@ -94,8 +94,12 @@ impl Outside {
             Some(open) => open,
             None => Open { number: self.free().await?, ways: BTreeMap::new() },
         };
-        let old: Vec<u16> =
-            open.ways.iter().filter(|(port, (to, _))| door.ports.get(port) != Some(to)).map(|(port, _)| *port).collect();
+        let old: Vec<u16> = open
+            .ways
+            .iter()
+            .filter(|(port, (to, _))| door.ports.get(port) != Some(to))
+            .map(|(port, _)| *port)
+            .collect();
         for port in old {
             if let Some((_, forward)) = open.ways.remove(&port) {
                 forward.end().await;

@@ -1,7 +1,7 @@
 //! The rest of the world, for a member that is to reach what this machine does.
 //!
 //! There is no route from a member's network into the machine's, and none is made. Instead the member's connections
-//! are taken in a namespace that holds every address for its own, and made anew from this machine, to the address they
+//! are taken in a namespace that holds every address for its own, and made anew from the machine's, to the address they
 //! were meant for: TCP of IPv4 only, on the ports below.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -38,8 +38,8 @@ pub(super) fn range((address, prefix): (Ipv4Addr, u8)) -> Result<IpNet> {
 }
 
 impl World {
-    /// Opens it for a member.
-    pub(super) async fn open(member: &Namespace) -> Result<Self> {
+    /// Opens it for a member: what this place reaches.
+    pub(super) async fn open(member: &Namespace, reaches: &Place) -> Result<Self> {
         let space = Namespace::create(format!("the world of {}", member.label())).await?;
         let bridge = links::bridge(&space, "world", Some(NEAR)).await?;
         links::address(&space, bridge, NEAR, PREFIX).await?;
@@ -51,7 +51,7 @@ impl World {
         let mut forwards = Vec::new();
         for port in PORTS {
             let listens = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
-            let forward = Forward::as_meant(&place, listens, Place::Host).await;
+            let forward = Forward::as_meant(&place, listens, reaches.clone()).await;
             forwards.push(forward.map_err(Error::machine(format!("opening port {port} to the world")))?);
         }
         for half in HALVES {
