@@ -103,9 +103,11 @@ impl Cloud {
 
 impl Drop for Cloud {
     fn drop(&mut self) {
-        let mut stop = std::process::Command::new(&self.program);
-        stop.args(["cloud", "stop"]).env("STACKPROOF_ROOT", self.root.path()).stdout(Stdio::null());
-        let _only_where_it_runs = stop.stderr(Stdio::null()).status();
+        for end in ["stop", "reset"] {
+            let mut command = std::process::Command::new(&self.program);
+            command.args(["cloud", end]).env("STACKPROOF_ROOT", self.root.path());
+            let _only_where_it_runs = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        }
     }
 }
 
@@ -173,7 +175,6 @@ async fn curl_reaches_the_real_names_without_a_proxy_and_verifies_who_answers() 
     ] {
         let asked = cloud.run(&[], &[&["env", "-i"], status.as_slice(), &[url]].concat()).await;
         let seen = fine(&asked);
-        // A bucket with dots is in no certificate: verification is what has to fail.
         assert_eq!(seen, expected, "{url}");
     }
     let stranger = cloud.run(&[], &["curl", "-sS", "--cacert", "/dev/null", vpcs]).await;
