@@ -173,7 +173,7 @@ async fn curl_reaches_the_real_names_without_a_proxy_and_verifies_who_answers() 
         ("http://s3.fr-par.scw.cloud/", "403 0"),
         ("https://nothing.scw.cloud/", "501 0"),
     ] {
-        let asked = cloud.run(&[], &[&["env", "-i"], status.as_slice(), &[url]].concat()).await;
+        let asked = cloud.run(&[], &[["env", "-i"].as_slice(), &status, &[url]].concat()).await;
         let seen = fine(&asked);
         assert_eq!(seen, expected, "{url}");
     }
@@ -264,9 +264,9 @@ async fn nothing_is_left_of_a_commands_network_however_either_side_ends() {
         let ours = own.lines().filter(|line| line.contains(" /etc/") || line.contains("stackproof")).count();
         (String::from_utf8(links).unwrap().lines().count(), ours)
     };
-    // The first command makes the network that the others share.
-    fine(&cloud.run(&[], &["true"]).await);
     let (before, untouched) = (cloud.networks(), machine());
+    fine(&cloud.run(&[], &["true"]).await);
+    cloud.comes_back_to(before).await;
     let (mut child, _) = begun(cloud.exec(&[], &["sh", "-c", "echo ready; exec sleep 60"])).await;
     assert!(cloud.networks() > before);
     assert_eq!(machine(), untouched, "while it runs");

@@ -63,7 +63,7 @@ async fn a_container_reaches_scaleways_hosts_and_nobody_else() {
         (vec!["-x", "http://api.scaleway.com:80", "https://example.com/"], 56),
         (vec!["-x", "http://api.scaleway.com:80", "-p", gateway.as_str()], 56),
     ] {
-        let (code, said) = container.curl(&[&["-sS", "--max-time", "5"], args.as_slice()].concat()).await;
+        let (code, said) = container.curl(&[["-sS", "--max-time", "5"].as_slice(), &args].concat()).await;
         assert_eq!(code, expected, "curl {args:?}: {said}");
     }
 }

@@ -87,7 +87,8 @@ impl Entrance {
     pub fn keep(&self) -> Result<(), Failure> {
         // A duplicate that is not closed by exec, and whose number nobody here has.
         let kept = fcntl(&self.line, FcntlArg::F_DUPFD(OUT_OF_THE_WAY));
-        let failed = |error| Failure::environment("the command's network cannot be held").because(error);
+        let failed =
+            |error: nix::errno::Errno| Failure::environment("the command's network cannot be held").because(error);
         kept.map(drop).map_err(failed)
     }
 }

@@ -1,6 +1,6 @@
 //! The control API of what runs behind the API.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, os::fd::OwnedFd, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -70,6 +70,10 @@ struct Enter {
 /// connection (or all who inherited it have), and its process has ended.
 async fn enter(State(planes): State<Behind>, Json(asked): Json<Enter>) -> Response {
     let Some(planes) = planes else { return nothing_runs() };
+    // Opened while who asks is there: later the number may be someone else's. Not every kernel has it; then the
+    // connection alone counts.
+    let process = i32::try_from(asked.process).ok().and_then(Pid::from_raw);
+    let process = process.and_then(|process| pidfd_open(process, PidfdFlags::empty()).ok());
     // A task: who asks may leave before it is there, and then it has to go all the same.
     let opening = tokio::spawn(async move { planes.enter(asked.network.as_deref()).await });
     let entrance = match opening.await {
@@ -78,7 +82,7 @@ async fn enter(State(planes): State<Behind>, Json(asked): Json<Enter>) -> Respon
         Err(error) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     };
     let told = json!({"namespace": entrance.namespace(), "nameserver": entrance.nameserver()});
-    let held = Held { entrance: Some(entrance), process: asked.process };
+    let held = Held { entrance: Some(entrance), process };
     let line = Bytes::from(format!("{told}\n"));
     let stays = stream::pending::<Result<Bytes, Infallible>>().inspect(move |_| {
         let _until_the_connection_ends = &held;
@@ -89,29 +93,30 @@ async fn enter(State(planes): State<Behind>, Json(asked): Json<Enter>) -> Respon
 /// An entrance while the connection that it was asked on is open.
 struct Held {
     entrance: Option<Entrance>,
-    process: u32,
+    process: Option<OwnedFd>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let (entrance, process) = (self.entrance.take(), self.process);
-        tokio::spawn(async move {
-            ended(process).await;
+        // Where the cloud itself ends, so does the entrance.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (entrance, process) = (self.entrance.take(), self.process.take());
+        runtime.spawn(async move {
+            if let Some(process) = process {
+                ended(process).await;
+            }
             drop(entrance);
         });
     }
 }
 
 /// Waits until a process has ended.
-async fn ended(process: u32) {
-    let Some(pid) = i32::try_from(process).ok().and_then(Pid::from_raw) else { return };
-    // It cannot be opened when it has ended already.
-    let Ok(file) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+async fn ended(process: OwnedFd) {
     #[expect(deprecated, reason = "deprecated for what may close under it; an OwnedFd stays open while it is held")]
-    let watched = AsyncFd::with_interest(file, Interest::READABLE);
+    let watched = AsyncFd::with_interest(process, Interest::READABLE);
     match watched {
-        Ok(file) => drop(file.readable().await),
-        Err(error) => tracing::warn!(%error, process, "the end of a command cannot be waited for"),
+        Ok(process) => drop(process.readable().await),
+        Err(error) => tracing::warn!(%error, "the end of a command cannot be waited for"),
     }
 }
 

@@ -51,9 +51,12 @@ impl Entrance {
 
 impl Drop for Entrance {
     fn drop(&mut self) {
-        let Some(guests) = self.guests.upgrade() else { return };
+        // Where the cloud itself ends, so does everything of it.
+        let (Some(guests), Ok(runtime)) = (self.guests.upgrade(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
         let id = std::mem::take(&mut self.id);
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             guests.doors.dismiss(&id).await;
             guests.leave(&id).await;
         });
