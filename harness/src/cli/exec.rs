@@ -157,11 +157,13 @@ fn servers(machine: &str, server: &str) -> String {
     text
 }
 
-/// The machine's, but that hosts are looked up in its file and by DNS: other services ask the machine's network.
+/// The machine's, but that hosts are looked up in its file and by DNS: most other services ask the machine's network.
 fn nsswitch_conf(machine: &str) -> String {
-    let kept = machine.lines().filter(|line| !line.trim_start().starts_with("hosts:"));
-    let mut text: String = kept.flat_map(|line| [line, "\n"]).collect();
-    text.push_str("hosts: files dns\n");
+    let hosts = |line: &&str| line.trim_start().starts_with("hosts:");
+    let mut text: String = machine.lines().filter(|line| !hosts(line)).flat_map(|line| [line, "\n"]).collect();
+    // It knows the machine's own name, and asks nobody.
+    let own = machine.lines().filter(hosts).any(|line| line.contains("myhostname"));
+    text.push_str(if own { "hosts: files myhostname dns\n" } else { "hosts: files dns\n" });
     text
 }
 
@@ -175,5 +177,6 @@ mod tests {
         assert_eq!(servers(machine, "127.0.0.53"), "nameserver 127.0.0.53\n# by the machine\nsearch example.org\n");
         let machine = "passwd: files systemd\nhosts: mymachines resolve [!UNAVAIL=return] files dns\n";
         assert_eq!(nsswitch_conf(machine), "passwd: files systemd\nhosts: files dns\n");
+        assert_eq!(nsswitch_conf("hosts: files myhostname mdns dns"), "hosts: files myhostname dns\n");
     }
 }
