@@ -30,8 +30,8 @@ const BUCKET: &str = "of-a-container";
 #[tokio::test]
 async fn a_container_reaches_scaleways_hosts_and_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
-    let target = Target::for_scenario(TargetName::Gateway, &folder.path().join("cloud"), Profile::Instant);
-    let target = target.await.unwrap();
+    let home = folder.path().join("cloud");
+    let target = Target::for_scenario(TargetName::Gateway, &home, Profile::Instant).await.unwrap();
     let missing = target.control().unwrap().missing().await.unwrap();
     if !missing.is_empty() {
         println!("SKIPPED: not provable on this machine: {}", missing.join("; "));
