@@ -69,7 +69,11 @@ impl Cloud {
     }
 
     async fn make(&self, path: &str, body: Value) -> Value {
-        let answer = self.api.send(Method::POST, path, Some(body)).await.unwrap();
+        self.ask(Method::POST, path, body).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Value) -> Value {
+        let answer = self.api.send(method, path, Some(body)).await.unwrap();
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.body
     }
@@ -84,6 +88,8 @@ impl Cloud {
         let path = format!("/rdb/v1/regions/fr-par/instances/{}", made["id"].as_str().unwrap());
         let instance = self.api.get(&path).await.unwrap().body;
         assert_eq!(instance["status"], "ready", "{instance}");
+        let privilege = json!({"database_name": "rdb", "user_name": "app", "permission": "all"});
+        self.ask(Method::PUT, &format!("{path}/privileges"), privilege).await;
         let certificate = self.api.get(&format!("{path}/certificate")).await.unwrap().body;
         let file = self.root.path().join(format!("{}.pem", made["id"].as_str().unwrap()));
         fs::write(&file, STANDARD.decode(certificate["content"].as_str().unwrap()).unwrap()).unwrap();
@@ -196,7 +202,7 @@ async fn psql_logs_in_by_a_databases_real_host_name_and_port() {
     let asked = cloud.exec(&[], &psql).env("PGPASSWORD", PASSWORD).output().await.unwrap();
     assert_eq!(fine(&asked), "t");
     // What the API tells is an address of this machine: it is the same one there.
-    let told = format!("host=127.0.0.1 port={port} user=app dbname=rdb sslmode=require connect_timeout=10");
+    let told = format!("host=127.0.0.1 port={port} user=app dbname=rdb dbname=rdb sslmode=require connect_timeout=10");
     let asked = cloud.exec(&[], &["psql", &told, "-Atc", question]).env("PGPASSWORD", PASSWORD).output().await.unwrap();
     assert_eq!(fine(&asked), "t");
     let other = format!("host={host} port={} user=app dbname=rdb connect_timeout=3", if port == 1 { 2 } else { 1 });
