@@ -202,7 +202,7 @@ async fn psql_logs_in_by_a_databases_real_host_name_and_port() {
     let asked = cloud.exec(&[], &psql).env("PGPASSWORD", PASSWORD).output().await.unwrap();
     assert_eq!(fine(&asked), "t");
     // What the API tells is an address of this machine: it is the same one there.
-    let told = format!("host=127.0.0.1 port={port} user=app dbname=rdb dbname=rdb sslmode=require connect_timeout=10");
+    let told = format!("host=127.0.0.1 port={port} user=app dbname=rdb sslmode=require connect_timeout=10");
     let asked = cloud.exec(&[], &["psql", &told, "-Atc", question]).env("PGPASSWORD", PASSWORD).output().await.unwrap();
     assert_eq!(fine(&asked), "t");
     let other = format!("host={host} port={} user=app dbname=rdb connect_timeout=3", if port == 1 { 2 } else { 1 });
