@@ -183,6 +183,14 @@ async fn curl_reaches_the_real_names_without_a_proxy_and_verifies_who_answers() 
         let seen = fine(&asked);
         assert_eq!(seen, expected, "{url}");
     }
+    // One in another, and the command that tells of the cloud.
+    let program = cloud.program.display().to_string();
+    let mut inner = [["", "cloud", "exec", "--"].as_slice(), &status, &["https://s3.fr-par.scw.cloud/"]].concat();
+    inner[0] = &program;
+    assert_eq!(fine(&cloud.run(&[], &inner).await), "403 0");
+    let told = cloud.run(&[], &[&program, "cloud", "status", "--json"]).await;
+    let told: Value = serde_json::from_str(fine(&told)).unwrap();
+    assert_eq!(told["pid"], cloud.pid);
     let stranger = cloud.run(&[], &["curl", "-sS", "--cacert", "/dev/null", vpcs]).await;
     assert_eq!(stranger.status.code(), Some(77), "{stranger:?}");
 }

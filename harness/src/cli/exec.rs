@@ -14,7 +14,8 @@ use std::{
 
 use clap::Args;
 use nix::{
-    mount::{MsFlags, mount},
+    errno::Errno,
+    mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, setns, unshare},
     unistd::geteuid,
 };
@@ -128,12 +129,20 @@ fn put(entrance: &Entrance, folder: &Path, bundle: Option<&Path>) -> Result<(), 
 
 /// Lays a file over another one, for this process and what it starts.
 fn lay(file: &Path, over: &Path) -> Result<(), (String, io::Error)> {
-    mount(Some(file), over, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-        .map_err(|error| (format!("laying {} over {}", file.display(), over.display()), error.into()))
+    let bind = || mount(Some(file), over, None::<&str>, MsFlags::MS_BIND, None::<&str>);
+    let laid = match bind() {
+        // A command around this one has a file there that was replaced since: nothing can be laid over it.
+        Err(Errno::ENOENT) => umount2(over, MntFlags::MNT_DETACH).and_then(|()| bind()),
+        laid => laid,
+    };
+    laid.map_err(|error| (format!("laying {} over {}", file.display(), over.display()), error.into()))
 }
 
 /// Writes a file that anyone may read: the command may become another user.
 fn write(path: &Path, text: &str) -> Result<(), (String, io::Error)> {
+    if fs::read_to_string(path).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
     let folder = path.parent().unwrap_or(Path::new("."));
     // Put in place at once: an earlier command has the old one laid over.
     let whole = || -> io::Result<()> {
