@@ -6,6 +6,7 @@
 //! and what they saw is folded into the report.
 
 pub mod acceptance;
+pub mod bench;
 pub mod check;
 pub mod conformance;
 pub mod failure;

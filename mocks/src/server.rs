@@ -254,13 +254,14 @@ impl Drop for Server {
     }
 }
 
-/// Brings the passages that take time to their end when their time has come: woken by changes, by
+/// Brings the passages that take time to their end when their time has come: woken by new ones, by
 /// the clock being moved, and by the next one that is due.
 async fn tick(front: Arc<Front>, stop: CancellationToken) {
     /// When nothing is due, only a change can make something due.
     const NEVER: Duration = Duration::from_secs(3600);
     let store = Arc::clone(front.cloud().store());
-    let mut committed = store.committed();
+    let mut scheduled = store.scheduled();
+    let mut moved = store.clock().moved();
     loop {
         if let Err(refusal) = front.cloud().settle() {
             tracing::error!(%refusal, "a passage could not be written; it is tried again with the next change");
@@ -272,8 +273,9 @@ async fn tick(front: Arc<Front>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
-            () = store.clock().moved() => {}
-            changed = committed.changed() => if changed.is_err() { return },
+            // Its sender is the store's own.
+            _ = moved.changed() => {}
+            changed = scheduled.changed() => if changed.is_err() { return },
         }
     }
 }

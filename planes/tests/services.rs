@@ -218,6 +218,54 @@ async fn what_crashes_and_may_sleep_is_there_for_who_asks_after_the_pause() {
     rig.end(service).await;
 }
 
+/// Where a cloud's clock is advanced by hand, nobody waits a quarter of an hour to see it.
+#[tokio::test]
+async fn what_nobody_used_for_time_that_passed_at_once_is_stopped() {
+    namespaces!();
+    let rig = rig().await;
+    let service = rig.start(ServiceSpec { min: 0, idle: Duration::from_secs(900), ..rig.spec() });
+    assert_eq!(service.settled().await.ready, 1);
+    service.pass(Duration::from_secs(500));
+    let connection = service.dial().await.unwrap();
+    service.pass(Duration::from_secs(1000));
+    // It has been in use all that time, and is as new from then on.
+    assert_eq!(over(connection, "/health").await.unwrap(), "well");
+    service.pass(Duration::from_secs(600));
+    assert_eq!(service.status().borrow().ready, 1);
+    service.pass(Duration::from_secs(400));
+    reached(&service, |status| status.running == 0).await;
+    assert_eq!(service.status().borrow().state, ServiceState::Ready);
+    rig.end(service).await;
+}
+
+/// As where a stack's containers are all made at once.
+#[tokio::test]
+async fn an_image_that_many_want_at_once_is_unpacked_for_all_of_them() {
+    namespaces!();
+    let folder = tempfile::tempdir().unwrap();
+    let layout = folder.path().join("layout");
+    let manifest = image::lay(&layout, json!({}));
+    let runtime = Runtime::open(&folder.path().join("runtime"), image::helper()).await.unwrap();
+    let blobs = Arc::new(stackproof_planes::containers::Folder(layout));
+    let wanted = (0..8).map(|_| runtime.add(manifest.clone(), Arc::clone(&blobs) as _));
+    let images = futures::future::join_all(wanted).await;
+    assert!(images.iter().all(|image| image.is_ok()), "{images:?}");
+    assert_eq!(std::fs::read_dir(folder.path().join("runtime/images")).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_closed_runtime_has_ended_everything_and_starts_nothing() {
+    namespaces!();
+    let rig = rig().await;
+    let service = rig.start(ServiceSpec { min: 2, max: 2, ..rig.spec() });
+    reached(&service, |status| status.ready == 2).await;
+    rig.runtime.close().await.unwrap();
+    assert_eq!(std::fs::read_dir(rig.folder.path().join("runtime/running")).unwrap().count(), 0);
+    let why = ServiceState::Error { message: "the containers have been stopped".to_owned() };
+    reached(&service, |status| status.state == why).await;
+    rig.end(service).await;
+}
+
 #[tokio::test]
 async fn what_never_runs_says_why_and_can_be_put_right() {
     namespaces!();

@@ -59,8 +59,8 @@ async fn us1_3_the_application_answers_and_uses_its_database() {
 
 /// US1.3 What becomes of the application when its database dies: it says so, loses nothing, and goes on.
 #[tokio::test]
-async fn us1_3_a_dead_database_is_noticed_and_nothing_is_lost() {
-    accept("US1.3", async |s| {
+async fn us1_3_failure_a_dead_database_is_noticed_and_nothing_is_lost() {
+    accept("US1.3-failure", async |s| {
         s.needs(Capability::Machines)?;
         let stack = s.given("a configured stack", Deployment::that_runs(s)).await?;
         s.given("it is deployed", stack.up(s)).await?;

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use stackproof::{Failure, Workspace, target::CloudHome};
+use stackproof::{
+    Failure, Workspace,
+    target::{CloudHome, Stopped},
+};
 use stackproof_cloud::{
     gateway,
     kernel::{Durability, Profile},
@@ -78,8 +81,12 @@ pub(crate) async fn run(command: Cloud) -> Result<(), Failure> {
     match command {
         Cloud::Start { profile, in_memory } => start(&home, profile, !in_memory).await,
         Cloud::Stop => {
-            let pid = home.stop().await?;
-            anstream::println!("The local cloud (process {pid}) has stopped.");
+            match home.stop().await? {
+                Stopped::InOrder(pid) => anstream::println!("The local cloud (process {pid}) has stopped."),
+                Stopped::Swept => {
+                    anstream::println!("The local cloud had ended without cleaning up; what it left has been removed.");
+                }
+            }
             Ok(())
         }
         Cloud::Status { json } => status(&home, json).await,
@@ -142,6 +149,8 @@ async fn status(home: &CloudHome, json: bool) -> Result<(), Failure> {
 
 async fn be_the_cloud(serve: Serve) -> Result<(), Failure> {
     let home = CloudHome::at(&serve.home)?;
+    // To the very end of this process: whoever waits for that waits for the lock.
+    Box::leak(Box::new(home.hold().await?));
     let config = config(&serve, &home)?;
     stackproof::tls::install();
     // Standard error is the cloud's log file. s3s reports every refusal as an error of its own.
@@ -149,7 +158,7 @@ async fn be_the_cloud(serve: Serve) -> Result<(), Failure> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let failed = |error: &dyn std::fmt::Display| Failure::environment("the local cloud cannot start").because(error);
     // Asked now: its folder may be gone when the cloud ends.
-    let behind = if serve.planes && !serve.keep { Some(home.planes_dir()?) } else { None };
+    let behind = if serve.planes && !serve.keep { Some(home.planes_dir(false)?) } else { None };
     let server = Server::start(config).await.map_err(|error| failed(&error))?;
     let line = serde_json::to_string(server.ready()).map_err(|error| failed(&error))?;
     println!("{line}");
@@ -180,10 +189,10 @@ async fn be_the_cloud(serve: Serve) -> Result<(), Failure> {
 }
 
 /// Whatever this machine can run.
-fn everything(home: &CloudHome) -> Result<planes::Config, Failure> {
+fn everything(home: &CloudHome, kept: bool) -> Result<planes::Config, Failure> {
     let helper = std::env::current_exe();
     Ok(planes::Config::Everything {
-        folder: home.planes_dir()?,
+        folder: home.planes_dir(kept)?,
         cache: CloudHome::planes_cache()?,
         helper: helper.map_err(|error| Failure::environment("this program's file is not known").because(error))?,
     })
@@ -200,6 +209,6 @@ fn config(serve: &Serve, home: &CloudHome) -> Result<Config, Failure> {
         ports: [0; 4],
         control: !serve.no_control,
         foreign: gateway::Foreign::Tunnel,
-        planes: if serve.planes { everything(home)? } else { planes::Config::Nothing },
+        planes: if serve.planes { everything(home, serve.keep)? } else { planes::Config::Nothing },
     })
 }

@@ -1,6 +1,7 @@
 //! The command line: one file a command, each thin.
 
 mod accept;
+mod bench;
 mod check;
 mod cloud;
 mod conformance;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use futures::FutureExt;
-use stackproof::{Exit, Failure, pulumi::Operation};
+use stackproof::{Exit, Failure, Workspace, pulumi::Operation};
 
 /// Prove a Scaleway stack written with Pulumi, end to end, before it meets a customer.
 #[derive(Parser)]
@@ -32,6 +33,9 @@ enum Command {
     Verify(verify::Verify),
     Check(check::Check),
     Conformance(conformance::Arguments),
+    Bench(bench::Arguments),
+    #[command(hide = true)]
+    BenchResponder(bench::Responder),
     Report(report::Report),
     Doctor(doctor::Doctor),
     /// The local Scaleway cloud: start, stop, status, exec.
@@ -84,6 +88,8 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Accept(arguments) => return accept::run(arguments),
         Command::Verify(arguments) => return verify::run(arguments),
         Command::Check(arguments) => return check::run(&arguments),
+        Command::Bench(arguments) => return runtime.block_on(bench::run(arguments)),
+        Command::BenchResponder(responder) => bench::respond(responder).boxed(),
         Command::Conformance(arguments) => return runtime.block_on(conformance::run(arguments)),
         Command::Report(arguments) => return report::run(arguments),
         Command::Doctor(doctor) => return doctor.run().map(|()| Exit::Success),
@@ -99,4 +105,11 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Destroy(arguments) => deploy::run(arguments, Operation::Destroy).boxed(),
     };
     runtime.block_on(work).map(|()| Exit::Success)
+}
+
+/// Writes a page of the documentation that a command makes.
+fn write_page(workspace: &Workspace, page: &str, text: &str) -> Result<(), Failure> {
+    let path = workspace.root.join(page);
+    std::fs::write(&path, text)
+        .map_err(|error| Failure::environment(format!("{} cannot be written", path.display())).because(error))
 }

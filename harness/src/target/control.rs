@@ -6,6 +6,7 @@ use reqwest::{Client, Method};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use stackproof_cloud::control::{Fault, FaultReport, Totals};
+use stackproof_planes::containers::ServiceStatus;
 
 use super::{Entrance, NoEntrance};
 use crate::Failure;
@@ -157,6 +158,14 @@ impl Control {
             Value::Object(reached) => Ok(Attempt::Refused(reached["failed"].as_str().unwrap_or_default().to_owned())),
             _ => Err(Failure::environment("the local cloud could not try").because(&answer["message"])),
         }
+    }
+
+    /// How the processes of a container are.
+    ///
+    /// # Errors
+    /// When there are none, or the cloud does not answer.
+    pub async fn container(&self, id: &str) -> Result<ServiceStatus, Failure> {
+        self.call(Method::GET, &format!("/planes/containers/{id}"), None::<()>).await
     }
 
     /// Kills the server of a database instance, as a machine's failure would.

@@ -17,7 +17,7 @@ mod web;
 use std::path::Path;
 
 pub use api::{Api, ApiAnswer};
-pub use cloud::{CloudHome, CloudProcess, Launch};
+pub use cloud::{CloudHome, CloudProcess, Launch, Running, Stopped};
 pub use control::{Attempt, Control};
 pub use database::Login;
 pub use entrance::{Entrance, NoEntrance};
@@ -26,7 +26,7 @@ pub use handshake::Tls;
 pub use object::ObjectStorage;
 pub use web::{Page, Web};
 
-pub(crate) use cloud::write_private;
+pub(crate) use cloud::{program, write_private};
 
 use stackproof_cloud::kernel::Profile;
 
@@ -82,6 +82,11 @@ impl Target {
             control: running.control(),
             _process: None,
         })
+    }
+
+    /// A cloud that is reached in this environment.
+    pub(crate) fn known(name: TargetName, environment: Environment) -> Self {
+        Self { name, environment, control: None, _process: None }
     }
 
     /// A cloud known by environment variables alone.

@@ -26,6 +26,7 @@ pub(super) fn routes(planes: Behind) -> Router {
         .route("/planes/tunnels", post(tunnel))
         .route("/planes/probes", post(probe))
         .route("/planes/entrances", post(enter))
+        .route("/planes/containers/{id}", get(container))
         .route("/planes/databases/{id}/kill", post(kill))
         .route("/planes/{id}/logs", get(logs))
         .with_state(planes)
@@ -123,6 +124,14 @@ async fn ended(process: OwnedFd) {
 async fn kill(State(planes): State<Behind>, Path(id): Path<String>) -> Response {
     let Some(planes) = planes else { return nothing_runs() };
     answer(planes.kill(&id).map(|process| json!({"process": process})))
+}
+
+async fn container(State(planes): State<Behind>, Path(id): Path<String>) -> Response {
+    let Some(planes) = planes else { return nothing_runs() };
+    match planes.container(&id) {
+        Some(status) => Json(status).into_response(),
+        None => refuse(StatusCode::NOT_FOUND, &format!("no container runs for {id}")),
+    }
 }
 
 async fn logs(State(planes): State<Behind>, Path(id): Path<String>) -> Response {

@@ -9,7 +9,7 @@ use time::{
     format_description::{BorrowedFormatItem, well_known::Rfc3339},
     macros::format_description,
 };
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// How time passes in the cloud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,8 @@ impl fmt::Display for Profile {
 pub struct Clock {
     profile: Profile,
     reading: RwLock<Reading>,
-    moved: Notify,
+    /// How far it was advanced in all.
+    moved: watch::Sender<Duration>,
 }
 
 enum Reading {
@@ -66,7 +67,7 @@ impl Clock {
             Profile::Manual => Reading::Stopped(OffsetDateTime::now_utc()),
             Profile::Instant | Profile::Realistic => Reading::Ahead(time::Duration::ZERO),
         };
-        Self { profile, reading: RwLock::new(reading), moved: Notify::new() }
+        Self { profile, reading: RwLock::new(reading), moved: watch::channel(Duration::ZERO).0 }
     }
 
     /// How time passes.
@@ -85,17 +86,18 @@ impl Clock {
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
+        let moved = by;
         let by = time::Duration::try_from(by).unwrap_or(time::Duration::MAX);
         match &mut *self.reading.write() {
             Reading::Ahead(ahead) => *ahead = ahead.saturating_add(by),
             Reading::Stopped(at) => *at = at.saturating_add(by),
         }
-        self.moved.notify_waiters();
+        self.moved.send_modify(|all| *all = all.saturating_add(moved));
     }
 
-    /// Resolves when the clock is advanced by hand.
-    pub async fn moved(&self) {
-        self.moved.notified().await;
+    /// How far the clock was advanced by hand in all, now and from now on.
+    pub fn moved(&self) -> watch::Receiver<Duration> {
+        self.moved.subscribe()
     }
 
     /// How long a passage that lasts `real` at Scaleway takes here.

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::IpAddr,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -11,7 +12,7 @@ use stackproof_planes::{
     containers::{Connection, DialError, Places, Runtime, Service, ServiceState, ServiceStatus},
     network::{self, Attachment, Fabric, Member, MemberSpec},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use super::{Task, unit};
 use crate::{
@@ -40,16 +41,41 @@ impl Plane {
         Self { runtime, fabric, blobs, cloud, running: Mutex::default() }
     }
 
-    /// Ends all containers, without waiting for their requests.
-    pub(super) async fn stop(&self) {
+    /// Ends all containers: those that do not by themselves in this time are killed. Nothing is left of them.
+    pub(super) async fn stop(&self, patience: Duration) {
         let running = std::mem::take(&mut *self.running.lock());
-        futures::future::join_all(running.values().map(|one| one.service.stop())).await;
+        let mut stopping = std::pin::pin!(futures::future::join_all(running.values().map(|one| one.service.stop())));
+        let ended = timeout(patience, &mut stopping).await.is_ok();
+        if !ended {
+            tracing::info!("containers did not end in {patience:?}; they are killed");
+        }
+        // Also where all have ended: one that is being started would come after.
+        match timeout(patience, self.runtime.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "something is left of the containers; the next start removes it"),
+            Err(_) => tracing::error!("containers do not end in {patience:?}; the next start removes what is left"),
+        }
+        // Their helpers see their end.
+        if !ended && timeout(patience, &mut stopping).await.is_err() {
+            tracing::error!("containers were killed, and their helpers do not end in {patience:?}");
+        }
     }
 
     /// A connection to a container that takes requests; none where it does not run at all.
     pub(super) async fn dial(&self, key: &str) -> Option<Result<Connection, DialError>> {
         let running = self.running.lock().get(key).cloned()?;
         Some(running.service.dial().await)
+    }
+
+    /// The cloud's clock was advanced: those that have nothing to do have had nothing to do for that much longer.
+    pub(super) fn pass(&self, time: Duration) {
+        self.running.lock().values().for_each(|running| running.service.pass(time));
+    }
+
+    /// How a container's processes are.
+    pub(super) fn status(&self, key: &str) -> Option<ServiceStatus> {
+        let running = self.running.lock().get(key).cloned()?;
+        Some(running.service.status().borrow().clone())
     }
 
     /// What a container's processes said last.

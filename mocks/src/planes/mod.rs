@@ -15,18 +15,20 @@ mod unit;
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Weak},
     time::Duration,
 };
 
 use axum::body::Body;
 use http::{Request, Response};
+use serde_json::Value;
 use stackproof_planes::{
-    containers::{Helper, Runtime},
+    containers::{Helper, Runtime, ServiceStatus},
     databases::Databases,
     network::{Driver, Fabric, Isolation, Probe},
 };
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
@@ -45,7 +47,7 @@ pub use guests::Entrance;
 /// How long an answer waits for what runs behind it, at most.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long containers may take to end with the cloud.
+/// How long containers may take to end with the cloud, and again when they are killed.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// What is to run behind a cloud's API.
@@ -81,7 +83,7 @@ pub struct Planes {
     networks: Networks,
     doors: Arc<Doors>,
     guests: Arc<Guests>,
-    databases: Option<Units<databases::Plane>>,
+    databases: Option<databases::Rdb>,
     containers: Option<Units<containers::Plane>>,
     tunnels: Tunnels,
     /// What this machine cannot run, and what to do about it.
@@ -96,19 +98,24 @@ impl Planes {
     /// What this machine cannot run is left out, and told by [`Planes::missing`].
     pub async fn start(cloud: &Arc<Cloud>, blobs: Blobs, config: &Config, front: &Front<'_>) -> Option<Arc<Self>> {
         let Config::Everything { folder, cache, helper } = config else { return None };
-        let driver = Driver::detect().await;
+        let (databases, containers) = (folder.join("databases"), folder.join("containers"));
+        // At the same time: a cloud is to answer soon.
+        let (driver, databases, runtime) = tokio::join!(
+            Driver::detect(),
+            Databases::open(&databases, cache),
+            Runtime::open(&containers, Helper::at(helper))
+        );
         let isolation = driver.isolation();
         let fabric = Arc::new(Fabric::new(driver));
         let doors = Arc::new(Doors::new(Arc::clone(&fabric)));
         doors.set("gateway", vec![doors::gateway(front.direct)]).await;
         let guests = Arc::new(Guests::new(Arc::clone(&fabric), Arc::clone(&doors), front.foreign));
         let mut missing = Vec::new();
-        let databases = Databases::open(&folder.join("databases"), cache).await;
+        let databases = match databases {
+            Ok(databases) => databases::Rdb::open(databases, folder, cloud, &fabric, blobs.clone()).await,
+            Err(error) => Err(error.to_string()),
+        };
         let databases = databases.map_err(|error| missing.push(format!("databases: {error}"))).ok();
-        if let Some(databases) = &databases {
-            forget_unknown(databases, cloud.store()).await;
-        }
-        let runtime = Runtime::open(&folder.join("containers"), Helper::at(helper)).await;
         let runtime = runtime.map_err(|error| missing.push(format!("containers: {error}"))).ok();
         let runtime = runtime.map(|runtime| runtime.trusting(front.authority.certificate_pem().to_owned()));
         let planes = Arc::new(Self {
@@ -117,8 +124,7 @@ impl Planes {
             doors,
             tunnels: Tunnels::new(Arc::clone(&guests)),
             guests,
-            databases: databases
-                .map(|it| Units::new(databases::Plane::new(it, Arc::clone(&fabric), Arc::downgrade(cloud)), cloud)),
+            databases,
             containers: runtime.map(|runtime| {
                 let plane =
                     containers::Plane::new(Arc::new(runtime), Arc::clone(&fabric), blobs, Arc::downgrade(cloud));
@@ -131,9 +137,26 @@ impl Planes {
         for missing in &planes.missing {
             tracing::warn!(missing, "not everything runs on this machine");
         }
-        cloud.store().run_behind(Arc::clone(&planes) as Arc<dyn Behind>);
-        tokio::spawn(follow(Arc::downgrade(&planes), cloud.store().committed(), planes.stop.clone()));
+        cloud.store().run_behind(&(Arc::clone(&planes) as Arc<dyn Behind>));
+        let (committed, moved) = (cloud.store().committed(), cloud.store().clock().moved());
+        tokio::spawn(follow(Arc::downgrade(&planes), committed, moved, planes.stop.clone()));
         Some(planes)
+    }
+
+    /// Ends and removes what an unclean end left of a cloud that does not run any more; what databases hold stays.
+    ///
+    /// # Errors
+    /// What could not be removed, and why.
+    pub async fn sweep(folder: &Path, cache: &Path, helper: &Path) -> Result<(), String> {
+        // Whoever opens a folder sweeps it first.
+        let (databases, containers) = (folder.join("databases"), folder.join("containers"));
+        if containers.is_dir() {
+            Runtime::open(&containers, Helper::at(helper)).await.map_err(|error| error.to_string())?;
+        }
+        if databases.is_dir() {
+            Databases::open(&databases, cache).await.map_err(|error| error.to_string())?.stop().await;
+        }
+        Ok(())
     }
 
     /// What this machine cannot run, each with what to do about it.
@@ -196,13 +219,18 @@ impl Planes {
     /// When none runs.
     pub fn kill(&self, instance: &str) -> Result<u32, String> {
         let databases = self.databases.as_ref().ok_or_else(|| self.missing.join("; "))?;
-        databases.plane().kill(instance)
+        databases.kill(instance)
+    }
+
+    /// How the processes of a container are; none where none runs for it.
+    pub fn container(&self, key: &str) -> Option<ServiceStatus> {
+        self.containers.as_ref()?.plane().status(key)
     }
 
     /// What the processes behind a database instance or a container said last; none where nothing runs for it.
     pub fn logs(&self, key: &str) -> Option<String> {
         let container = self.containers.as_ref().and_then(|containers| containers.plane().logs(key));
-        container.or_else(|| self.databases.as_ref()?.plane().logs(key))
+        container.or_else(|| self.databases.as_ref()?.logs(key))
     }
 
     /// Brings everything to what the records want.
@@ -221,32 +249,30 @@ impl Planes {
     pub async fn stop(&self) {
         self.stop.cancel();
         if let Some(containers) = &self.containers {
-            // Their helpers end with this process, and they with those.
-            if tokio::time::timeout(FAREWELL, containers.plane().stop()).await.is_err() {
-                tracing::warn!("containers did not end in {FAREWELL:?}; they are killed");
-            }
+            containers.plane().stop(FAREWELL).await;
         }
         if let Some(databases) = &self.databases {
-            databases.plane().stop().await;
-        }
-    }
-}
-
-/// Removes the databases of instances that the cloud does not know: it was in memory, or was reset.
-async fn forget_unknown(databases: &Databases, store: &Store) {
-    let unknown = |id: &String| store.read(|tables| tables.get("rdb.instance", id).is_none());
-    for id in databases.kept().into_iter().filter(unknown) {
-        if let Err(error) = databases.remove(&id).await {
-            tracing::warn!(%error, id, "a database that nobody knows could not be removed");
+            databases.stop().await;
         }
     }
 }
 
 /// Follows what is kept, until the cloud is gone.
-async fn follow(planes: Weak<Planes>, mut committed: tokio::sync::watch::Receiver<u64>, stop: CancellationToken) {
+async fn follow(
+    planes: Weak<Planes>,
+    mut committed: watch::Receiver<u64>,
+    mut moved: watch::Receiver<Duration>,
+    stop: CancellationToken,
+) {
+    let mut shown = *moved.borrow_and_update();
     loop {
         committed.mark_unchanged();
         let Some(held) = planes.upgrade() else { return };
+        let now = *moved.borrow_and_update();
+        if let Some(containers) = held.containers.as_ref().filter(|_| now > shown) {
+            containers.plane().pass(now - shown);
+        }
+        shown = now;
         // What was gone from a network may be so only after its users have ended.
         held.update().await;
         let retry = held.networks.waits();
@@ -258,12 +284,21 @@ async fn follow(planes: Weak<Planes>, mut committed: tokio::sync::watch::Receive
             () = stop.cancelled() => return,
             () = again => {}
             changed = committed.changed() => if changed.is_err() { return },
+            changed = moved.changed() => if changed.is_err() { return },
         }
     }
 }
 
 #[async_trait::async_trait]
 impl Behind for Planes {
+    fn runs(&self, kind: &str) -> bool {
+        self.databases.is_some() && databases::Rdb::runs(kind)
+    }
+
+    fn told(&self, kind: &str, key: &str) -> Value {
+        self.databases.as_ref().map(|databases| databases.told(kind, key)).unwrap_or_default()
+    }
+
     fn holds(&self, tables: &Tables, kind: &str, key: &str) -> bool {
         self.databases.as_ref().is_some_and(|units| units.holds(tables, kind, key))
             || self.containers.as_ref().is_some_and(|units| units.holds(tables, kind, key))

@@ -49,6 +49,9 @@ pub enum Error {
     /// Its network could not be made.
     #[error(transparent)]
     Network(#[from] crate::network::Error),
+    /// No container starts any more.
+    #[error("the containers have been stopped")]
+    Closed,
     /// The machine cannot run containers.
     #[error("containers are not supported on this machine: {missing}. {next_step}")]
     NotSupported {

@@ -12,6 +12,8 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use parking_lot::Mutex;
+use tokio::sync::RwLock;
 
 use super::{
     Blobs, Container, ContainerSpec, Error, Helper, Image, Limits, Logs, Result, container, control::Control, image,
@@ -31,6 +33,10 @@ pub struct Runtime {
     running: PathBuf,
     helper: Helper,
     trust: Option<String>,
+    /// Held by whoever unpacks an image: who wants the same one finds it there after that.
+    unpacking: Arc<Mutex<()>>,
+    /// Whether none starts any more. Held for reading by whoever starts one.
+    closed: RwLock<bool>,
 }
 
 impl Runtime {
@@ -54,8 +60,10 @@ impl Runtime {
                 next_step: "Choose another one.".to_owned(),
             });
         }
-        let opened = Self { images, running, helper, trust: None };
+        let opened =
+            Self { images, running, helper, trust: None, unpacking: Arc::default(), closed: RwLock::new(false) };
         opened.sweep().await?;
+        image::clear_unfinished(&opened.images)?;
         opened.attempt()?;
         Ok(opened)
     }
@@ -98,10 +106,21 @@ impl Runtime {
         Ok(())
     }
 
+    /// Ends all containers at once, and removes what was made for them. From now on none starts.
+    pub async fn close(&self) -> Result<()> {
+        // Whoever is starting one has its folder by now, and is waited for.
+        *self.closed.write().await = true;
+        self.sweep().await
+    }
+
     /// Takes in an image: its manifest, and its blobs from where they are. Done once for each.
     pub async fn add(&self, manifest: Vec<u8>, blobs: Arc<dyn Blobs>) -> Result<Image> {
-        let images = self.images.clone();
-        tokio::task::spawn_blocking(move || image::unpack(&images, &manifest, &*blobs))
+        let (images, unpacking) = (self.images.clone(), Arc::clone(&self.unpacking));
+        let unpack = move || {
+            let _alone = unpacking.lock();
+            image::unpack(&images, &manifest, &*blobs)
+        };
+        tokio::task::spawn_blocking(unpack)
             .await
             .map_err(|error| Error::Image(format!("unpacking it broke off: {error}")))?
     }
@@ -124,6 +143,10 @@ impl Runtime {
             && spec.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !named {
             return Err(Error::Image(format!("{:?} is no name for a container", spec.id)));
+        }
+        let closed = self.closed.read().await;
+        if *closed {
+            return Err(Error::Closed);
         }
         let folder = self.running.join(&spec.id);
         let made = fs::create_dir(&folder);

@@ -80,14 +80,16 @@ struct State {
     retry: Option<Instant>,
     error: Option<String>,
     stopped: bool,
+    /// How much time passed at once.
+    passed: Duration,
 }
 
 struct Instance {
     deployment: u64,
     phase: Phase,
     requests: u32,
-    /// When its last request ended.
-    used: Instant,
+    /// When its last request ended, and how much time had passed at once by then.
+    used: (Instant, Duration),
     container: Option<Arc<Container>>,
     stop: CancellationToken,
 }
@@ -118,6 +120,7 @@ impl Service {
             retry: None,
             error: None,
             stopped: false,
+            passed: Duration::ZERO,
         };
         let status = watch::channel(state.status()).0;
         let shared = Arc::new(Shared {
@@ -146,6 +149,11 @@ impl Service {
     /// Starts all containers anew, in the same way.
     pub fn redeploy(&self) {
         self.shared.change(State::deploy);
+    }
+
+    /// Time passes at once, as where a clock is advanced by hand: containers that nobody has used are older by that.
+    pub fn pass(&self, time: Duration) {
+        self.shared.change(|state| state.passed = state.passed.saturating_add(time));
     }
 
     /// How it is, now and from now on.
@@ -309,7 +317,7 @@ impl Drop for Request {
         self.shared.change(|state| {
             if let Some(instance) = state.instances.get_mut(&number) {
                 instance.requests = instance.requests.saturating_sub(1);
-                instance.used = Instant::now();
+                instance.used = (Instant::now(), state.passed);
             }
         });
     }

@@ -65,7 +65,7 @@ impl State {
     /// to look again.
     fn end_unneeded(&mut self, now: Instant) -> Option<Instant> {
         let needed = self.needed();
-        let (deployment, idle) = (self.deployment, self.spec.idle);
+        let (deployment, idle, passed) = (self.deployment, self.spec.idle, self.passed);
         let current = |instance: &Instance| instance.deployment == deployment && instance.phase != Phase::Ending;
         let ready = self.instances.values().filter(|i| current(i) && i.phase == Phase::Ready).count();
         let taken_over = count(ready) >= needed.max(1);
@@ -83,7 +83,7 @@ impl State {
             if kept <= needed || instance.phase != Phase::Ready || instance.requests > 0 {
                 continue;
             }
-            let end = instance.used + idle;
+            let end = instance.used.0 + idle.saturating_sub(passed - instance.used.1);
             if end <= now {
                 instance.end();
                 kept -= 1;
@@ -122,7 +122,7 @@ impl State {
                 deployment: self.deployment,
                 phase: Phase::Starting,
                 requests: 0,
-                used: now,
+                used: (now, self.passed),
                 container: None,
                 stop: stop.clone(),
             };
@@ -167,13 +167,13 @@ struct Teller {
 impl Watcher for Teller {
     fn ready(&self, container: Arc<Container>) {
         self.shared.change(|state| {
-            let deployment = state.deployment;
+            let (deployment, passed) = (state.deployment, state.passed);
             let Some(instance) = state.instances.get_mut(&self.number) else { return };
             if instance.phase != Phase::Starting {
                 return;
             }
             instance.phase = Phase::Ready;
-            instance.used = Instant::now();
+            instance.used = (Instant::now(), passed);
             instance.container = Some(container);
             if instance.deployment == deployment {
                 state.proven = true;

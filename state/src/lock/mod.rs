@@ -1,0 +1,1 @@
+//! Who may change a stack now: a lease in PostgreSQL.
