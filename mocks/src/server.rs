@@ -150,16 +150,8 @@ impl Server {
             planes::Config::Everything { folder, .. } => Some(Arc::new(OwnNames::open(&authority, folder)?)),
             planes::Config::Nothing => None,
         };
-        let planes = Planes::start(&cloud, blobs.clone(), &config.planes, own.clone()).await;
-        let front = Front::new(cloud, Arc::new(answering), Arc::new(distributing), blobs);
+        let front = Front::new(Arc::clone(&cloud), Arc::new(answering), Arc::new(distributing), blobs.clone());
         let front = Arc::new(front.map_err(StartError::Declaration)?);
-        if let Some(planes) = &planes {
-            let planes = Arc::clone(planes);
-            front.serve_containers(Arc::new(move |request| {
-                let planes = Arc::clone(&planes);
-                async move { planes.serve(request).await }.boxed()
-            }));
-        }
         let stop = CancellationToken::new();
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let door = |door: Door| {
@@ -176,7 +168,7 @@ impl Server {
         let settings = gateway::Config {
             listen: at(gateway_port),
             foreign: config.foreign,
-            own,
+            own: own.clone(),
             shutdown: stop.clone(),
             ..gateway::Config::default()
         };
@@ -191,7 +183,18 @@ impl Server {
             };
             async move { front.answer(door, request).await }
         });
-        let gateway = Gateway::start(settings, authority, handler).await.map_err(io("listen for the gateway"))?;
+        let gateway = Gateway::start(settings, Arc::clone(&authority), handler).await;
+        let gateway = gateway.map_err(io("listen for the gateway"))?;
+        // After the gateway, which containers reach as soon as they run. Nobody knows its port yet.
+        let reached = planes::Front { direct: gateway.direct(), authority: &authority, foreign: config.foreign, own: own.clone() };
+        let planes = Planes::start(&cloud, blobs, &config.planes, reached).await;
+        if let Some(planes) = &planes {
+            let planes = Arc::clone(planes);
+            front.serve_containers(Arc::new(move |request| {
+                let planes = Arc::clone(&planes);
+                async move { planes.serve(request).await }.boxed()
+            }));
+        }
         let environment = gateway.environment();
         let mut ready = Ready {
             pid: std::process::id(),
@@ -216,7 +219,11 @@ impl Server {
                 .boxed()
             };
             let control = listen(at(control_port), stop.clone(), answer).await;
-            ready.control_url = Some(format!("http://{}", control.map_err(io("listen for the control API"))?));
+            let control = control.map_err(io("listen for the control API"))?;
+            ready.control_url = Some(format!("http://{control}"));
+            if let Some(planes) = &planes {
+                planes.keep_in_reach(vec![api, s3, gateway.address(), control]).await;
+            }
         }
         tokio::spawn(tick(Arc::clone(&front), stop.clone()));
         Ok(Self { front, ready, stop, _gateway: gateway, planes })

@@ -1,6 +1,6 @@
 //! `stackproof cloud`: the local cloud, started, stopped, looked at, used.
 
-use std::{os::unix::process::CommandExt, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use stackproof::{
@@ -17,6 +17,8 @@ use tokio::{
     io::AsyncReadExt,
     signal::unix::{SignalKind, signal},
 };
+
+use super::exec;
 
 /// What to do with the local cloud.
 #[derive(Subcommand)]
@@ -41,11 +43,7 @@ pub(crate) enum Cloud {
     /// Forget all it knows; it must be stopped.
     Reset,
     /// Run a command against it: `stackproof cloud exec -- bash`.
-    Exec {
-        /// The command and its arguments.
-        #[arg(required = true, trailing_var_arg = true)]
-        command: Vec<String>,
-    },
+    Exec(exec::Exec),
     /// Be the local cloud, in the foreground.
     #[command(hide = true)]
     Serve(Serve),
@@ -97,7 +95,7 @@ pub(crate) async fn run(command: Cloud) -> Result<(), Failure> {
             anstream::println!("The local cloud has forgotten everything.");
             Ok(())
         }
-        Cloud::Exec { command } => exec(&home, &command).await,
+        Cloud::Exec(command) => exec::run(&home, command).await,
         Cloud::Serve(_) => Ok(()),
     }
 }
@@ -158,20 +156,6 @@ pub(super) fn tell(control: &Control, troubles: &[Trouble]) {
         anstream::println!("{kind} {name} does not run: {}", reason.replace('\n', "\n          "));
         anstream::println!("          what it said: curl {}", control.logs_url(id));
     }
-}
-
-/// Becomes the command, in an environment that leads to the local cloud.
-async fn exec(home: &CloudHome, command: &[String]) -> Result<(), Failure> {
-    let running = home.running().await?;
-    let (program, arguments) = command.split_first().ok_or_else(|| Failure::usage("name a command"))?;
-    let mut child = std::process::Command::new(program);
-    child.args(arguments);
-    running.environment(false).apply_std(&mut child);
-    child.envs(stackproof::pulumi::plain_environment(&Workspace::find()?)?);
-    // Whom a bucket policy has to name so that its deployer is not shut out.
-    child.env("STACKPROOF_OWNER_ID", running.owner_id());
-    let error = child.exec();
-    Err(Failure::environment(format!("{program} could not be run")).because(error))
 }
 
 async fn be_the_cloud(serve: Serve) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ mod cloud;
 mod conformance;
 mod deploy;
 mod doctor;
+mod exec;
 mod fault;
 mod image;
 mod report;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use stackproof_cloud::control::{Fault, FaultReport, Totals};
 use stackproof_planes::containers::ServiceStatus;
 
+use super::{Entrance, NoEntrance};
 use crate::Failure;
 
 /// What came of trying to connect.
@@ -161,6 +162,15 @@ impl Control {
             self.call(Method::POST, "/planes/tunnels", Some(json!({"network": network, "to": to}))).await?;
         let listens = answer["listens"].as_str().and_then(|at| at.parse().ok());
         listens.ok_or_else(|| Failure::environment("the local cloud opened no tunnel").because(&answer["message"]))
+    }
+
+    /// A network for this process, in which Scaleway's host names lead to the cloud; in a private network of the cloud
+    /// too, where one is named.
+    ///
+    /// # Errors
+    /// When this machine has no networks of their own for commands, or there is no such private network.
+    pub async fn enter(&self, network: Option<&str>) -> Result<Entrance, NoEntrance> {
+        Entrance::ask(self.base.trim_start_matches("http://"), network).await
     }
 
     /// Tries to connect from something that is in this private network only, or in none.

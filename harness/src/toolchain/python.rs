@@ -168,7 +168,10 @@ esac"#;
         assert!(environment.find(&bench.machine).unwrap().installable.unwrap().contains("Python 3.12.1"));
         let tool = environment.install(&bench.machine, &Progress::Silent).unwrap();
         let asked = std::fs::read_to_string(tool.path.parent().unwrap().parent().unwrap().join("asked")).unwrap();
-        assert!(asked.contains(&format!("--no-deps --require-hashes --only-binary :all: -r {}", lock.display())), "{asked}");
+        assert!(
+            asked.contains(&format!("--no-deps --require-hashes --only-binary :all: -r {}", lock.display())),
+            "{asked}"
+        );
         assert_eq!(environment.find(&bench.machine).unwrap().tool.unwrap(), tool);
     }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use axum::body::Body;
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use http::{
     HeaderValue, Method, Request, Response, StatusCode, Uri,
     header::{CONTENT_TYPE, HOST},
@@ -35,7 +35,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Authority, Environment, OwnNames, Service, authority::Speaks, foreign, hosts};
+use super::{Authority, Environment, OwnNames, Service, authority::Speaks, direct, foreign, hosts};
 use crate::{front::Unheard, listener::AnswerLost};
 
 /// How long an accept that failed, for want of file descriptors say, waits before the next.
@@ -70,6 +70,8 @@ pub enum Foreign {
 pub struct Config {
     /// The address to listen on; it must be a loopback one. Port 0: any free one.
     pub listen: SocketAddr,
+    /// The address for clients that use no proxy; a loopback one, too.
+    pub direct: SocketAddr,
     /// What becomes of traffic for other hosts.
     pub foreign: Foreign,
     /// Names of users' own that are answered, too.
@@ -90,6 +92,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            direct: SocketAddr::from(([127, 0, 0, 1], 0)),
             foreign: Foreign::Tunnel,
             own: None,
             handshake_timeout: Duration::from_secs(10),
@@ -120,34 +123,35 @@ pub struct Counts {
 /// A running gateway. Dropping it stops it.
 pub struct Gateway {
     address: SocketAddr,
+    direct: SocketAddr,
     shared: Arc<Shared>,
     running: JoinHandle<()>,
 }
 
 /// What every connection needs.
-struct Shared {
-    authority: Arc<Authority>,
+pub(super) struct Shared {
+    pub(super) authority: Arc<Authority>,
     handler: Handler,
-    config: Config,
-    seen: Seen,
+    pub(super) config: Config,
+    pub(super) seen: Seen,
     tasks: TaskTracker,
     /// No more requests; those under way finish.
-    stopping: CancellationToken,
+    pub(super) stopping: CancellationToken,
     /// The grace is over.
     abandoned: CancellationToken,
 }
 
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     connections: AtomicU64,
     requests: AtomicU64,
     unclaimed: AtomicU64,
     foreign: AtomicU64,
     refused: AtomicU64,
-    failed_handshakes: AtomicU64,
+    pub(super) failed_handshakes: AtomicU64,
 }
 
-fn count(counter: &AtomicU64) {
+pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
@@ -157,9 +161,11 @@ pub struct Plain;
 
 /// How a request reached us.
 #[derive(Clone)]
-enum Via {
+pub(super) enum Via {
     /// On the proxy's own connection.
     Proxy,
+    /// On a connection to the host itself, without TLS.
+    Direct,
     /// Inside a tunnel to this host, one of ours.
     Tunnel(Arc<str>),
     /// Inside such a tunnel, without TLS.
@@ -168,7 +174,7 @@ enum Via {
 
 impl Shared {
     /// Whose a host is.
-    fn owner(&self, host: &str) -> Service {
+    pub(super) fn owner(&self, host: &str) -> Service {
         match Service::of(host) {
             Service::Foreign if self.config.own.as_ref().is_some_and(|own| own.has(&hosts::name(host))) => {
                 Service::Domain
@@ -178,7 +184,7 @@ impl Shared {
     }
 
     /// TLS as a host of ours speaks it.
-    fn tls(&self, service: &Service, host: &str) -> Result<Arc<ServerConfig>, String> {
+    pub(super) fn tls(&self, service: &Service, host: &str) -> Result<Arc<ServerConfig>, String> {
         let certified = match service {
             Service::Domain => {
                 let own = self.config.own.as_ref().and_then(|own| own.tls(host));
@@ -197,14 +203,18 @@ impl Gateway {
     /// # Errors
     /// When the address is not a loopback one, or cannot be had.
     pub async fn start(config: Config, authority: Arc<Authority>, handler: Handler) -> io::Result<Self> {
-        if !config.listen.ip().is_loopback() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("{} is not a loopback address: the gateway would be an open proxy", config.listen),
-            ));
+        for listen in [config.listen, config.direct] {
+            if !listen.ip().is_loopback() {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    format!("{listen} is not a loopback address: the gateway would be an open proxy"),
+                ));
+            }
         }
         let listener = TcpListener::bind(config.listen).await?;
         let address = listener.local_addr()?;
+        let direct_listener = TcpListener::bind(config.direct).await?;
+        let direct = direct_listener.local_addr()?;
         let shared = Arc::new(Shared {
             stopping: config.shutdown.child_token(),
             abandoned: CancellationToken::new(),
@@ -214,13 +224,19 @@ impl Gateway {
             handler,
             config,
         });
-        let running = tokio::spawn(run(shared.clone(), listener));
-        Ok(Self { address, shared, running })
+        let running = tokio::spawn(run(shared.clone(), listener, direct_listener));
+        Ok(Self { address, direct, shared, running })
     }
 
-    /// Where it listens.
+    /// Where it listens as a proxy.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens as the hosts themselves, for TLS and plain HTTP alike: where a network leads the names and
+    /// ports of Scaleway's hosts to.
+    pub fn direct(&self) -> SocketAddr {
+        self.direct
     }
 
     /// What leads a child process through this gateway.
@@ -270,8 +286,11 @@ impl fmt::Debug for Gateway {
     }
 }
 
-async fn run(shared: Arc<Shared>, listener: TcpListener) {
-    accept(&shared, listener).await;
+async fn run(shared: Arc<Shared>, proxy: TcpListener, direct: TcpListener) {
+    tokio::join!(
+        accept(&shared, proxy, |shared, stream| converse(shared, stream, Via::Proxy).boxed()),
+        accept(&shared, direct, |shared, stream| direct::take(shared, stream).boxed()),
+    );
     shared.tasks.close();
     if timeout(shared.config.grace, shared.tasks.wait()).await.is_err() {
         tracing::warn!(left = shared.tasks.len(), "the gateway stops before every request was answered");
@@ -280,14 +299,18 @@ async fn run(shared: Arc<Shared>, listener: TcpListener) {
     }
 }
 
-async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
+async fn accept(
+    shared: &Arc<Shared>,
+    listener: TcpListener,
+    serve: impl Fn(Arc<Shared>, TcpStream) -> BoxFuture<'static, ()>,
+) {
     while let Some(accepted) = shared.stopping.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, _)) => {
                 count(&shared.seen.connections);
                 // Answers are small and waited for; without this they wait for acknowledgements.
                 let _ = stream.set_nodelay(true);
-                shared.tasks.spawn(converse(shared.clone(), stream, Via::Proxy));
+                shared.tasks.spawn(serve(shared.clone(), stream));
             }
             Err(error) => {
                 tracing::warn!(%error, "the gateway failed to accept a connection");
@@ -298,7 +321,7 @@ async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
 }
 
 /// Answers the requests of one connection, or of one tunnel, until it ends.
-async fn converse<S>(shared: Arc<Shared>, stream: S, via: Via)
+pub(super) async fn converse<S>(shared: Arc<Shared>, stream: S, via: Via)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -322,7 +345,7 @@ where
 }
 
 /// The same where HTTP/2 is spoken.
-async fn converse_by_h2<S>(shared: Arc<Shared>, stream: S, via: Via)
+pub(super) async fn converse_by_h2<S>(shared: Arc<Shared>, stream: S, via: Via)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -356,10 +379,10 @@ async fn answer(shared: Arc<Shared>, via: Via, request: Request<Incoming>) -> Re
     if request.method() == Method::CONNECT {
         return match via {
             Via::Proxy => connect(shared, request).await,
-            Via::Tunnel(_) | Via::Plain(_) => refusal(
+            Via::Tunnel(_) | Via::Plain(_) | Via::Direct => refusal(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
-                "a tunnel leads to its host only: CONNECT is for the proxy itself",
+                "this connection leads to its host only: CONNECT is for the proxy itself",
             ),
         };
     }
@@ -374,7 +397,7 @@ async fn answer(shared: Arc<Shared>, via: Via, request: Request<Incoming>) -> Re
         Service::Foreign => elsewhere(&shared, &via, &host, request).await,
         service => {
             count(&shared.seen.requests);
-            let plain = request.uri().scheme() == Some(&Scheme::HTTP) || matches!(via, Via::Plain(_));
+            let plain = request.uri().scheme() == Some(&Scheme::HTTP) || matches!(via, Via::Plain(_) | Via::Direct);
             let mut request = to_origin_form(request, &host);
             if plain {
                 request.extensions_mut().insert(Plain);
@@ -393,7 +416,7 @@ fn host_of(request: &Request<Incoming>, via: &Via) -> Option<String> {
     match (request.headers().get(HOST), via) {
         (Some(host), _) => host.to_str().ok().map(str::to_owned),
         (None, Via::Tunnel(host) | Via::Plain(host)) => Some(host.to_string()),
-        (None, Via::Proxy) => None,
+        (None, Via::Proxy | Via::Direct) => None,
     }
 }
 
@@ -419,6 +442,13 @@ async fn elsewhere(shared: &Arc<Shared>, via: &Via, host: &str, request: Request
             StatusCode::MISDIRECTED_REQUEST,
             "misdirected_request",
             &format!("the tunnel leads to {tunnel}, the request asks for {host}"),
+        );
+    }
+    if matches!(via, Via::Direct) {
+        return refusal(
+            StatusCode::MISDIRECTED_REQUEST,
+            "misdirected_request",
+            &format!("only Scaleway's hosts are here, the request asks for {host}"),
         );
     }
     if request.uri().scheme() != Some(&Scheme::HTTP) {

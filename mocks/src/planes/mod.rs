@@ -7,6 +7,8 @@
 mod containers;
 mod crons;
 mod databases;
+mod doors;
+mod guests;
 mod ingress;
 mod networks;
 mod tunnel;
@@ -25,20 +27,24 @@ use serde_json::Value;
 use stackproof_planes::{
     containers::{Helper, Runtime, ServiceStatus},
     databases::Databases,
-    network::{Driver, Fabric, Isolation, Probe},
+    network::{Door, Driver, Fabric, Isolation, Probe},
 };
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
-    gateway::OwnNames,
+    gateway::{Authority, Foreign, OwnNames},
     kernel::{Behind, Blobs, Cloud, Store, Tables},
-    services::containers_plane,
+    services::{containers_plane, rdb_plane},
 };
 use crons::Crons;
+use doors::Doors;
+use guests::Guests;
 use networks::Networks;
 use tunnel::Tunnels;
 use unit::Units;
+
+pub use guests::Entrance;
 
 /// How long an answer waits for what runs behind it, at most.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -63,15 +69,31 @@ pub enum Config {
     },
 }
 
+/// What those who run behind the API reach of what is in front of it.
+pub struct Front<'a> {
+    /// Where the gateway answers as Scaleway's hosts.
+    pub direct: SocketAddr,
+    /// Who signs for those hosts.
+    pub authority: &'a Authority,
+    /// What becomes of traffic of this machine's commands for other hosts. Containers reach none.
+    pub foreign: Foreign,
+    /// The names of users' own that the gateway answers for containers.
+    pub own: Option<Arc<OwnNames>>,
+}
+
 /// What runs behind a cloud's API.
 pub struct Planes {
     store: Arc<Store>,
     networks: Networks,
+    doors: Arc<Doors>,
+    guests: Arc<Guests>,
     databases: Option<databases::Rdb>,
     containers: Option<Arc<Units<containers::Plane>>>,
     crons: Option<Arc<Crons>>,
     /// The names of users' own that lead to containers.
     own: Option<Arc<OwnNames>>,
+    /// Where the gateway answers as hosts.
+    direct: SocketAddr,
     tunnels: Tunnels,
     /// What this machine cannot run, and what to do about it.
     missing: Vec<String>,
@@ -83,12 +105,7 @@ impl Planes {
     /// Starts everything that the cloud's resources want, now and after each change.
     ///
     /// What this machine cannot run is left out, and told by [`Planes::missing`].
-    pub async fn start(
-        cloud: &Arc<Cloud>,
-        blobs: Blobs,
-        config: &Config,
-        own: Option<Arc<OwnNames>>,
-    ) -> Option<Arc<Self>> {
+    pub async fn start(cloud: &Arc<Cloud>, blobs: Blobs, config: &Config, front: Front<'_>) -> Option<Arc<Self>> {
         let Config::Everything { folder, cache, helper } = config else { return None };
         let (databases, containers) = (folder.join("databases"), folder.join("containers"));
         // At the same time: a cloud is to answer soon.
@@ -99,6 +116,9 @@ impl Planes {
         );
         let isolation = driver.isolation();
         let fabric = Arc::new(Fabric::new(driver));
+        let doors = Arc::new(Doors::new(Arc::clone(&fabric)));
+        doors.set("gateway", vec![doors::gateway(front.direct)]).await;
+        let guests = Arc::new(Guests::new(Arc::clone(&fabric), Arc::clone(&doors), front.foreign));
         let mut missing = Vec::new();
         let databases = match databases {
             Ok(databases) => databases::Rdb::open(databases, folder, cloud, &fabric, blobs.clone()).await,
@@ -106,6 +126,7 @@ impl Planes {
         };
         let databases = databases.map_err(|error| missing.push(format!("databases: {error}"))).ok();
         let runtime = runtime.map_err(|error| missing.push(format!("containers: {error}"))).ok();
+        let runtime = runtime.map(|runtime| runtime.trusting(front.authority.certificate_pem().to_owned()));
         let stop = CancellationToken::new();
         let containers = runtime.map(|runtime| {
             let plane = containers::Plane::new(Arc::new(runtime), Arc::clone(&fabric), blobs, Arc::downgrade(cloud));
@@ -114,11 +135,14 @@ impl Planes {
         let planes = Arc::new(Self {
             store: Arc::clone(cloud.store()),
             networks: Networks::new(Arc::clone(&fabric)),
-            tunnels: Tunnels::new(Arc::clone(&fabric)),
+            doors,
+            tunnels: Tunnels::new(Arc::clone(&guests)),
+            guests,
             databases,
             crons: containers.as_ref().map(|containers| Crons::start(cloud, containers, stop.clone())),
             containers,
-            own,
+            own: front.own,
+            direct: front.direct,
             missing,
             isolation,
             stop,
@@ -181,6 +205,29 @@ impl Planes {
         self.tunnels.probe(&self.store, network, to).await
     }
 
+    /// A network for a command of this machine, in which Scaleway's host names lead to this cloud; in a private network
+    /// too, where its name or identifier is given.
+    ///
+    /// # Errors
+    /// When there is no such network, or the machine has no networks of their own for commands.
+    pub async fn enter(&self, network: Option<&str>) -> Result<Entrance, String> {
+        self.guests.enter(&self.store, network).await
+    }
+
+    /// Tells which of this machine's addresses commands in networks of their own have to find unchanged.
+    pub async fn keep_in_reach(&self, addresses: Vec<SocketAddr>) {
+        self.doors.set_local(addresses).await;
+    }
+
+    /// Opens the doors to the databases that are public by now, and to the names that containers have.
+    async fn open_doors(&self) {
+        let (databases, own) = self.store.read(|tables| (rdb_plane::doors(tables), containers_plane::own_names(tables)));
+        self.doors.set("databases", databases).await;
+        let ports = [(80, self.direct), (443, self.direct)].into();
+        let domains = (!own.is_empty()).then(|| Door { hosts: own.into_iter().collect(), ports });
+        self.doors.set("domains", domains.into_iter().collect()).await;
+    }
+
     /// Kills the server of a database instance, as a machine's failure would. Gives its process.
     ///
     /// # Errors
@@ -238,6 +285,7 @@ impl Planes {
         if let Some(containers) = &self.containers {
             containers.update();
         }
+        self.open_doors().await;
     }
 
     /// Ends everything; what databases hold stays.
@@ -297,6 +345,7 @@ impl Behind for Planes {
             if let Some(containers) = &self.containers {
                 containers.reached(keys).await;
             }
+            self.open_doors().await;
         };
         if tokio::time::timeout(PATIENCE, all).await.is_err() {
             tracing::error!(

@@ -25,7 +25,7 @@ use super::{
     ContainerSpec, Ended, Error, Exit, Helper, Image, Logs, Refused, Result, Stream, Usage,
     control::Control,
     helper::{Order, Send, Told},
-    image, runtime,
+    image, runtime, trust,
 };
 use crate::network::{Member, Place};
 
@@ -48,6 +48,7 @@ pub struct Container {
     exit: watch::Receiver<Option<Exit>>,
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is one thing, and there is one caller")]
 pub(super) async fn start(
     helper: &Helper,
     spec: &ContainerSpec,
@@ -56,6 +57,7 @@ pub(super) async fn start(
     logs: Logs,
     folder: &Path,
     control: &Control,
+    trust: Option<&str>,
 ) -> Result<Container> {
     let step = || format!("starting the helper of container {}", spec.id);
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(Error::machine(step()))?;
@@ -72,7 +74,7 @@ pub(super) async fn start(
         reading.spawn(logs.clone().read(spec.id.clone(), Stream::Err, err));
     }
     let mut hears = BufReader::new(hears).lines();
-    let order = order(spec, image, member, folder, control);
+    let order = order(spec, image, member, folder, control, trust);
     let begun = async {
         send(&mut says, &order).await?;
         hear(&mut hears).await
@@ -260,7 +262,14 @@ impl Watching {
 }
 
 /// What is to be run: what is wanted laid over what the image says.
-fn order(spec: &ContainerSpec, image: &Image, member: &Member, folder: &Path, control: &Control) -> Order {
+fn order(
+    spec: &ContainerSpec,
+    image: &Image,
+    member: &Member,
+    folder: &Path,
+    control: &Control,
+    trust: Option<&str>,
+) -> Order {
     let config = image.config.config().as_ref();
     let list = |said: Option<&Option<Vec<String>>>| said.cloned().flatten().unwrap_or_default();
     let entrypoint = list(config.map(|config| config.entrypoint()));
@@ -279,6 +288,11 @@ fn order(spec: &ContainerSpec, image: &Image, member: &Member, folder: &Path, co
         }
     }
     env.extend(spec.env.clone());
+    if trust.is_some() {
+        for name in trust::VARIABLES {
+            env.entry(name.to_owned()).or_insert_with(|| trust::FILE.to_owned());
+        }
+    }
     let text = |said: Option<&Option<String>>| said.cloned().flatten().unwrap_or_default();
     let directory = text(config.map(|config| config.working_dir()));
     let mut hosts = "127.0.0.1 localhost\n::1 localhost\n".to_owned();
@@ -292,6 +306,7 @@ fn order(spec: &ContainerSpec, image: &Image, member: &Member, folder: &Path, co
         hostname: spec.id.clone(),
         resolv: member.nameserver.map(|server| format!("nameserver {server}\n")),
         hosts,
+        trust: trust.map(str::to_owned),
         groups: control.doors(),
         command,
         env: env.into_iter().collect(),

@@ -17,6 +17,7 @@ mod runtime;
 mod service;
 mod spec;
 mod storage;
+mod trust;
 
 pub use container::Container;
 pub use control::Usage;

@@ -32,6 +32,7 @@ pub struct Runtime {
     images: PathBuf,
     running: PathBuf,
     helper: Helper,
+    trust: Option<String>,
     /// Held by whoever unpacks an image: who wants the same one finds it there after that.
     unpacking: Arc<Mutex<()>>,
     /// Whether none starts any more. Held for reading by whoever starts one.
@@ -59,11 +60,19 @@ impl Runtime {
                 next_step: "Choose another one.".to_owned(),
             });
         }
-        let opened = Self { images, running, helper, unpacking: Arc::default(), closed: RwLock::new(false) };
+        let opened =
+            Self { images, running, helper, trust: None, unpacking: Arc::default(), closed: RwLock::new(false) };
         opened.sweep().await?;
         image::clear_unfinished(&opened.images)?;
         opened.attempt()?;
         Ok(opened)
+    }
+
+    /// Lets containers trust these certificates too, in PEM: they are added to the roots that an image has where the
+    /// usual distributions keep them, and named by the usual variables where neither image nor owner says anything else.
+    #[must_use]
+    pub fn trusting(self, certificates: String) -> Self {
+        Self { trust: Some(certificates), ..self }
     }
 
     /// Asks the machine for a control group: being root is not enough for one everywhere.
@@ -171,7 +180,7 @@ impl Runtime {
             fs::create_dir(folder.join(name)).map_err(Error::machine(format!("making {name} of {}", spec.id)))?;
         }
         control.make(&spec.limits)?;
-        container::start(&self.helper, spec, image, member, logs, folder, control).await
+        container::start(&self.helper, spec, image, member, logs, folder, control, self.trust.as_deref()).await
     }
 }
 

@@ -16,6 +16,7 @@ mod outside;
 mod place;
 mod router;
 mod spec;
+mod world;
 
 pub use driver::{Driver, Isolation};
 pub use fabric::{Fabric, Member};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stackproof_planes::{
     databases::{Database, Instance, Permission, Private, Privilege, Secret, User},
-    network::Attachment,
+    network::{Attachment, Door},
 };
 
 use super::{catalog, certificate, endpoint, settings_table, user::VERIFIER};
@@ -171,6 +171,21 @@ pub(crate) fn replica(tables: &Tables, key: &str, record: &Record) -> Option<Wan
 
 pub(super) fn public_at(record: &Record) -> Option<SocketAddr> {
     record.hidden.get(PUBLIC_AT)?.as_str()?.parse().ok()
+}
+
+/// The host name of an instance, which its certificate has too.
+pub(super) fn host(key: &str, record: &Record) -> String {
+    let region = Some(record.text("region")).filter(|region| !region.is_empty()).unwrap_or("fr-par");
+    format!("rw-{key}.rdb.{region}.scw.cloud")
+}
+
+/// Every instance with a public endpoint that is open, by its host name.
+pub(crate) fn doors(tables: &Tables) -> Vec<Door> {
+    let open = tables.all(KIND).filter_map(|(key, record)| {
+        let at = public_at(record)?;
+        Some(Door { hosts: vec![host(key, record)], ports: [(at.port(), at)].into() })
+    });
+    open.collect()
 }
 
 /// The settings, with the units that their numbers are in.
