@@ -187,6 +187,9 @@ def _alert(product: str, rule: str) -> dict[str, object]:
 def _computed(made: Made) -> dict[str, object]:
     match made.type:
         case "scaleway:databases/instance:Instance":
+            if "privateNetwork" not in made.asked:
+                public = {"ip": "198.51.100.7", "port": 5433}
+                return {"loadBalancer": public, "certificate": CERTIFICATE}
             private = cast("dict[str, object]", made["privateNetwork"])
             return {"privateNetwork": {**private, "ip": "10.0.0.2", "port": 5432}, "certificate": CERTIFICATE}
         case "scaleway:databases/serverlessDatabase:ServerlessDatabase":
@@ -268,11 +271,23 @@ WHOLE: Mapping[str, object] = {
 """Everything that is there only when it is configured."""
 
 
+MANAGED_LOCK: Mapping[str, object] = {
+    "lock": {"kind": "managed", "allowedAddresses": ["203.0.113.7/32"]},
+    "lockPassword": PASSWORD,
+    "lockAdminPassword": ADMIN_PASSWORD,
+}
+"""The least that a foundation with a managed database for the lock must say."""
+
+
 def lay_foundation(changes: Mapping[str, object] | None = None, *, stack: str = STACK) -> Graph:
     """Runs the foundation's program likewise."""
     least = {"scaleway:projectId": PROJECT_ID, "scaleway:region": "nl-ams", f"{FOUNDATION}:prefix": "acme-shop"}
-    given = {f"{FOUNDATION}:{key}": json.dumps(value) for key, value in (changes or {}).items()}
-    return run(INFRA / "state" / "__main__.py", FOUNDATION, stack, {**least, **given}, (), Recorder())
+    given = {
+        f"{FOUNDATION}:{key}": value if isinstance(value, str) else json.dumps(value)
+        for key, value in (changes or {}).items()
+    }
+    secret_keys = [key for key in given if key.endswith("Password")]
+    return run(INFRA / "state" / "__main__.py", FOUNDATION, stack, {**least, **given}, secret_keys, Recorder())
 
 
 def run(
