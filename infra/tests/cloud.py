@@ -111,6 +111,11 @@ class Made:
         return rpc.is_rpc_secret(self.asked[key])
 
     @property
+    def provides(self) -> bool:
+        """Returns whether it is a provider, which exists for the engine alone."""
+        return self.type.startswith("pulumi:providers:")
+
+    @property
     def id(self) -> str:
         """Returns the id that the cloud gave it."""
         return f"id-of-{self.name}"
@@ -230,8 +235,12 @@ class Graph:
     secret_exports: frozenset[str]
 
     def resources(self) -> Iterator[Made]:
-        """Yields what exists in the cloud, components left out."""
-        return (made for made in self.made if not made.component)
+        """Yields what exists in the cloud: neither components nor providers."""
+        return (made for made in self.made if not made.component and not made.provides)
+
+    def providers(self) -> list[Made]:
+        """Returns the providers that the program configures itself."""
+        return [made for made in self.made if made.provides]
 
     def all(self, type_: str) -> list[Made]:
         """Returns the resources of a type, such as `iam/policy:Policy`."""

@@ -94,7 +94,7 @@ def test_only_the_deployers_application_may_touch_the_state(foundation: Graph) -
 
 
 def test_what_only_the_application_may_touch_the_application_makes(foundation: Graph) -> None:
-    provider = foundation.named("deployers-provider")
+    (provider,) = foundation.providers()
     assert provider["accessKey"] == "SCWAAAAAAAAAAAAAAAAA"
     assert provider.is_secret("secretKey")
     assert provider["secretKey"] == SECRET_KEY
@@ -219,9 +219,13 @@ def test_the_state_is_kept_as_configured() -> None:
             }
         }
     )
-    state, backup = buckets(changed).values()
+    made = buckets(changed)
+    state, backup = made["state-bucket"], made["state-backup-bucket"]
     rules = cast("list[list[dict[str, object]]]", [state["lifecycleRules"], backup["lifecycleRules"]])
-    assert [rule["noncurrentVersionExpiration"] for rule, *_ in rules] == [{"noncurrentDays": 30}, {"noncurrentDays": 10}]
+    assert [rule["noncurrentVersionExpiration"] for rule, *_ in rules] == [
+        {"noncurrentDays": 30},
+        {"noncurrentDays": 10},
+    ]
     assert rules[1][1]["expiration"] == {"days": 10}
     assert backup["region"] == "pl-waw"
     assert (state["forceDestroy"], backup["forceDestroy"]) == (True, True)

@@ -20,7 +20,7 @@ MOST_PEOPLE = 5
 _APPLICATION = ("ObjectStorageFullAccess",)
 _SERVERLESS_LOCK = "ServerlessSQLDatabaseReadWrite"
 
-# People get its key and the passphrase from Secret Manager: that is how membership of this group is the right to deploy.
+# People get its key and the passphrase from Secret Manager: being of this group is the right to deploy.
 _PEOPLE = ("SecretManagerReadOnly", "SecretManagerSecretAccess")
 
 

@@ -1,6 +1,7 @@
 """A bucket that forgets nothing at once and opens to nobody who is not named.
 
-Seed: FR-003 buckets for static assets and for state, FR-004 least privilege, FR-011 encryption at rest, FR-012 versioning.
+Seed: FR-003 buckets for static assets and for state, FR-004 least privilege, FR-011 encryption at rest, FR-012
+versioning.
 """
 
 from collections.abc import Sequence
