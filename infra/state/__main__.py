@@ -3,7 +3,6 @@
 What a team decides is in `stackproof_infra/config/foundation.py`.
 """
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import pulumi
 
-from stackproof_infra.components import lock_database
 from stackproof_infra.components.deployers import Deployers, DeployersArgs
-from stackproof_infra.components.lock_database import LockDatabase, LockDatabaseArgs
+from stackproof_infra.components.lock_database import LockDatabase, LockDatabaseArgs, serverless_login
 from stackproof_infra.components.registry import Registry, RegistryArgs
 from stackproof_infra.components.secrets import StoredSecret, StoredSecretArgs
 from stackproof_infra.components.serverless_sql import ServerlessSql, ServerlessSqlArgs
@@ -70,8 +68,14 @@ StoredSecret(
     "deployers-key",
     StoredSecretArgs(
         place=place,
-        description="API key that the state is written with.",
-        value=pulumi.Output.json_dumps({"access_key": deployers.access_key, "secret_key": deployers.secret_key}),
+        description="API key that the state is written with, and where its backups are.",
+        value=pulumi.Output.json_dumps(
+            {
+                "access_key": deployers.access_key,
+                "secret_key": deployers.secret_key,
+                "backup_region": settings.state.backup_region,
+            }
+        ),
     ),
 )
 
@@ -80,7 +84,7 @@ if isinstance(settings.lock, ServerlessLockSettings):
     serverless = ServerlessSql(
         "lock", ServerlessSqlArgs(place=place, min_cpu=settings.lock.min_cpu, max_cpu=settings.lock.max_cpu)
     )
-    pulumi.export("lock_endpoint", serverless.endpoint)
+    login = serverless_login(serverless.endpoint, deployers.application_id, deployers.secret_key)
 else:
     managed = LockDatabase(
         "lock",
@@ -93,21 +97,12 @@ else:
             administrator_password=settings.lock.admin_password.output(),
         ),
     )
-    StoredSecret(
-        "lock-login",
-        StoredSecretArgs(
-            place=place,
-            description="Login of those who deploy, at the database of the lock.",
-            value=pulumi.Output.all(
-                host=managed.host,
-                port=managed.port,
-                user=managed.user,
-                password=settings.lock.password.output(),
-                certificate=managed.certificate,
-            ).apply(lambda login: json.dumps({**login, "database": lock_database.DATABASE})),
-        ),
-    )
-    pulumi.export("lock_endpoint", pulumi.Output.concat(managed.host, ":", managed.port))
+    login = managed.login(settings.lock.password.output())
+
+StoredSecret(
+    "lock-login",
+    StoredSecretArgs(place=place, description="Login of those who deploy, at the database of the lock.", value=login),
+)
 
 pulumi.export("registry_namespace_id", registry.namespace_id)
 pulumi.export("registry_endpoint", registry.endpoint)

@@ -63,7 +63,6 @@ def test_its_exports_say_where_everything_is(foundation: Graph) -> None:
         "backup_bucket": "acme-shop-test-state-backup",
         "deployers_application_id": "id-of-deployers-application",
         "deployers_group_id": "id-of-deployers-group",
-        "lock_endpoint": "postgres://sql.nl-ams.scw.cloud:5432/acme?sslmode=require",
     }
 
 
@@ -110,7 +109,11 @@ def test_people_read_the_key_and_the_application_writes_the_state(foundation: Gr
 
 
 def test_the_key_is_kept_for_them(foundation: Graph) -> None:
-    assert stored(foundation, "deployers-key") == {"access_key": "SCWAAAAAAAAAAAAAAAAA", "secret_key": SECRET_KEY}
+    assert stored(foundation, "deployers-key") == {
+        "access_key": "SCWAAAAAAAAAAAAAAAAA",
+        "secret_key": SECRET_KEY,
+        "backup_region": "fr-par",
+    }
 
 
 def test_people_are_who_is_configured() -> None:
@@ -194,8 +197,17 @@ def test_its_login_is_kept_for_those_who_deploy(managed: Graph) -> None:
         "certificate": CERTIFICATE,
         "database": "stackproof",
     }
-    assert managed.exports["lock_endpoint"] == "198.51.100.7:5433"
-    assert "lock-login-secret" not in [made.name for made in lay_foundation().all("secrets/secret:Secret")]
+
+
+def test_the_deployers_application_signs_in_at_a_serverless_lock(foundation: Graph) -> None:
+    assert stored(foundation, "lock-login") == {
+        "host": "sql.nl-ams.scw.cloud",
+        "port": "5432",
+        "user": "id-of-deployers-application",
+        "password": SECRET_KEY,
+        "certificate": "",
+        "database": "acme",
+    }
 
 
 def test_a_managed_locks_identity_signs_in_nowhere_else(managed: Graph) -> None:

@@ -9,6 +9,7 @@ its own that may call functions and read, and change or delete nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pulumi
 from pulumiverse_scaleway import databases
@@ -125,6 +126,39 @@ class LockDatabase(pulumi.ComponentResource):
                 "certificate": self.certificate,
             }
         )
+
+    def login(self, password: pulumi.Input[str]) -> pulumi.Output[str]:
+        """Returns how those who deploy sign in, as JSON."""
+        return _json(
+            host=self.host,
+            port=self.port,
+            database=pulumi.Output.from_input(DATABASE),
+            user=self.user,
+            password=pulumi.Output.secret(password),
+            certificate=self.certificate,
+        )
+
+
+def serverless_login(
+    endpoint: pulumi.Input[str], application_id: pulumi.Input[str], secret_key: pulumi.Input[str]
+) -> pulumi.Output[str]:
+    """Returns the same for a serverless database: IAM's principal is the user, its key the password.
+
+    Its certificate is one that everybody trusts, so that none is named.
+    """
+    at = pulumi.Output.from_input(endpoint).apply(urlsplit)
+    return _json(
+        host=at.apply(lambda at: at.hostname or ""),
+        port=at.apply(lambda at: str(at.port or 5432)),
+        database=at.apply(lambda at: at.path.strip("/")),
+        user=pulumi.Output.from_input(application_id),
+        password=pulumi.Output.secret(secret_key),
+        certificate=pulumi.Output.from_input(""),
+    )
+
+
+def _json(**login: pulumi.Output[str]) -> pulumi.Output[str]:
+    return pulumi.Output.json_dumps(login)
 
 
 def _endpoint(public: databases.outputs.InstanceLoadBalancer | None) -> tuple[str, str]:
