@@ -28,6 +28,7 @@ pub struct Home {
     names: Names,
     bucket: Bucket,
     backups: Bucket,
+    login: Login,
     database: Database,
     passphrase: String,
 }
@@ -36,14 +37,16 @@ pub struct Home {
 struct DeployersKey {
     access_key: String,
     secret_key: String,
+    backup_region: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Login {
     host: String,
     port: String,
     user: String,
     password: String,
+    /// Empty where the certificate is one that everybody trusts.
     certificate: String,
     database: String,
 }
@@ -56,19 +59,15 @@ impl Home {
     pub async fn find(target: &Target, names: Names) -> Result<Option<Self>, Failure> {
         let api = target.api()?;
         let vault = Vault::new(&api, &names);
-        let (Some(passphrase), Some(key)) = (vault.read(PASSPHRASE).await?, vault.read(KEY).await?) else {
-            return Ok(None);
-        };
+        let (passphrase, key, login) =
+            futures::try_join!(vault.read(PASSPHRASE), vault.read(KEY), vault.read(LOGIN))?;
+        let (Some(passphrase), Some(key), Some(login)) = (passphrase, key, login) else { return Ok(None) };
         let key: DeployersKey = read(&names, KEY, &key)?;
-        let login = match vault.read(LOGIN).await? {
-            Some(login) => read(&names, LOGIN, &login)?,
-            None => serverless(&api, &names, &key).await?,
-        };
+        let login: Login = read(&names, LOGIN, &login)?;
         let bucket = bucket(target, &names, &key, names.bucket(), &names.region)?;
-        let region = region_of(target, &names, &key, &names.backup_bucket()).await?;
-        let backups = self::bucket(target, &names, &key, names.backup_bucket(), &region)?;
+        let backups = self::bucket(target, &names, &key, names.backup_bucket(), &key.backup_region)?;
         let database = database(target, &login)?;
-        Ok(Some(Self { bucket, backups, database, passphrase, names }))
+        Ok(Some(Self { names, bucket, backups, login, database, passphrase }))
     }
 
     /// The names of everything.
@@ -91,6 +90,20 @@ impl Home {
         &self.database
     }
 
+    /// The same database, asked as somebody else.
+    pub(super) fn database_as(&self, target: &Target, user: &str, password: &str) -> Result<Database, Failure> {
+        let login = Login { user: user.to_owned(), password: password.to_owned(), ..self.login.clone() };
+        database(target, &login)
+    }
+
+    /// Whether the state of this project's stack is in the bucket.
+    ///
+    /// # Errors
+    /// When the bucket does not answer.
+    pub async fn has(&self, project: &str) -> Result<bool, Failure> {
+        Ok(super::session::version(&self.bucket, &self.stack(project)?).await?.is_some())
+    }
+
     /// What the state's secrets are encrypted with.
     pub(crate) fn passphrase(&self) -> &str {
         &self.passphrase
@@ -98,7 +111,8 @@ impl Home {
 
     /// The backend as others know it: without this run's gateway.
     pub fn backend(&self) -> String {
-        format!("s3://{}?region={2}&endpoint=https://s3.{2}.scw.cloud", self.bucket.name(), (), self.names.region)
+        let region = &self.names.region;
+        format!("s3://{}?region={region}&endpoint=https://s3.{region}.scw.cloud", self.bucket.name())
     }
 
     /// The stack of this project in the bucket.
@@ -123,6 +137,32 @@ impl fmt::Debug for Home {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Home").field("bucket", &self.bucket.shown()).field("lock", &self.database).finish_non_exhaustive()
     }
+}
+
+fn bucket(target: &Target, names: &Names, key: &DeployersKey, bucket: String, region: &str) -> Result<Bucket, Failure> {
+    let address = format!("https://s3.{region}.scw.cloud");
+    let endpoint = address.parse();
+    let endpoint = endpoint.map_err(|error| Failure::usage(format!("{region} is no region")).because(error))?;
+    // The project is chosen by the access key's suffix.
+    let key = Key::new(format!("{}@{}", key.access_key, names.project), key.secret_key.clone());
+    let access =
+        Access { endpoint, region: region.to_owned(), bucket, prefix: String::new(), addressing: Addressing::Path, key };
+    Ok(Bucket::new(Api::client(target.environment())?, access))
+}
+
+fn database(target: &Target, login: &Login) -> Result<Database, Failure> {
+    let trust = match (login.certificate.as_str(), target.environment().get("SSL_CERT_FILE")) {
+        ("", None) => Trust::System,
+        ("", Some(path)) => Trust::Authority(std::fs::read_to_string(path).map_err(|error| {
+            Failure::environment(format!("{path} cannot be read"))
+                .because(error)
+                .next("stackproof cloud stop && stackproof cloud start")
+        })?),
+        (certificate, _) => Trust::Authority(certificate.to_owned()),
+    };
+    let address = format!("postgres://{}@{}:{}/{}", login.user, login.host, login.port, login.database);
+    Database::new(&address, Some(&login.password), trust)
+        .map_err(|error| Failure::environment(error.to_string()).next("stackproof doctor"))
 }
 
 fn read<T: serde::de::DeserializeOwned>(names: &Names, what: &str, text: &str) -> Result<T, Failure> {

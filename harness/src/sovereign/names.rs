@@ -3,7 +3,7 @@
 //! All of it follows from the stack's prefix and name, as `infra/state` makes it: whoever can deploy a stack finds its
 //! state, and no file has to say where.
 
-use crate::{Failure, pulumi::Stack, target::Target};
+use crate::{Failure, pulumi::Settings, target::Target};
 
 /// The names of a stack's foundation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,15 +19,16 @@ pub struct Names {
 }
 
 impl Names {
-    /// Those of a stack on a target.
+    /// Those of a stack that was laid out, on a target.
     ///
     /// # Errors
     /// When the stack's configuration has no prefix.
-    pub async fn of(stack: &Stack, target: &Target) -> Result<Self, Failure> {
+    pub fn of(stack: &Settings, target: &Target) -> Result<Self, Failure> {
         let who = target.environment().credentials();
-        let project = stack.get("scaleway:projectId").await?.unwrap_or_else(|| who.project_id.clone());
-        let region = stack.get("scaleway:region").await?.unwrap_or_else(|| who.region.clone());
-        Ok(Self { prefix: crate::foundation::prefix(stack).await?, stack: stack.name().to_owned(), project, region })
+        let project = stack.value("scaleway:projectId")?.unwrap_or_else(|| who.project_id.clone());
+        let region = stack.value("scaleway:region")?.unwrap_or_else(|| who.region.clone());
+        let prefix = stack.value("prefix")?.ok_or_else(|| crate::foundation::no_prefix(&stack.name))?;
+        Ok(Self { prefix, stack: stack.name.clone(), project, region })
     }
 
     /// A real name: `<prefix>-<stack>-<what>`.
