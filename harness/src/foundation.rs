@@ -75,9 +75,21 @@ pub async fn lay(stack: &Stack, toolchain: &Toolchain, target: &Target, progress
     if stack.get("container.image").await?.is_some() {
         return Ok(false);
     }
-    progress.say("The container has no image yet; laying the foundation and pushing the sample application.");
+    progress.say("The container has no image yet; laying the foundation.");
     let foundation = open(stack, toolchain, target).await?;
     foundation.run(&Operation::Up, progress).await?.success()?;
+    push_sample(stack, target, progress).await
+}
+
+/// Gives a stack whose container has no image yet the sample application. The registry is there.
+///
+/// # Errors
+/// When the image cannot be built or pushed.
+pub async fn push_sample(stack: &Stack, target: &Target, progress: &Progress) -> Result<bool, Failure> {
+    if stack.get("container.image").await?.is_some() {
+        return Ok(false);
+    }
+    progress.say("The container has no image yet; pushing the sample application.");
     let image = image::sample(&Workspace::find()?, progress).await?;
     let reference = reference(target, &registry_namespace(stack).await?, "app", "sample");
     let pushed = image::push(target, &image, &reference, progress).await?;

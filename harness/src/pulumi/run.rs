@@ -76,6 +76,11 @@ impl Operation {
         arguments
     }
 
+    /// Whether it writes the state.
+    pub fn changes_the_state(&self) -> bool {
+        !matches!(self, Self::Preview { .. })
+    }
+
     /// The word for people.
     pub fn as_str(&self) -> &'static str {
         match self {

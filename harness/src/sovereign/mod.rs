@@ -4,12 +4,13 @@
 //!
 //! - [`Names`]: where everything is, computed from the stack's prefix and name.
 //! - [`Home`]: all of it, opened with what Secret Manager keeps.
-//! - [`Session`]: one command that has the lock.
+//! - [`Session`]: one command that has the lock; [`Home::operate`] is what most commands need.
 //! - [`bootstrap`]: making a home where there is none.
 
 mod bootstrap;
 mod home;
 mod names;
+mod operate;
 mod owner;
 mod session;
 mod vault;
@@ -17,4 +18,6 @@ mod vault;
 pub use bootstrap::bootstrap;
 pub use home::Home;
 pub use names::Names;
+pub use operate::Work;
 pub use session::{Ended, Finished, HOLD_VARIABLE, PATIENCE, Session};
+pub use stackproof_state::lock::Wait;
