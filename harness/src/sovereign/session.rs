@@ -10,7 +10,7 @@ use stackproof_state::{
     bucket::Bucket,
     checkpoint::{self, Stack},
     gateway::{self, Gateway, Leased, Log},
-    lock::{Lease, Refused, Wait},
+    lock::{Break, Grant, Lease, Place, Refused, Wait},
 };
 use uuid::Uuid;
 
@@ -61,7 +61,7 @@ impl Home {
     ) -> Result<Session<'_>, Failure> {
         let stack = self.stack(project)?;
         let begun = Instant::now();
-        let told = |place: &stackproof_state::lock::Place| {
+        let told = |place: &Place| {
             progress.say(format!("waiting for the lock: {} in the queue; {}", place.position, standing(place)));
         };
         let lease = self.lock(project)?.acquire(owner(command), wait, hold()?, told).await.map_err(refused)?;
@@ -269,7 +269,7 @@ pub(super) async fn version(bucket: &Bucket, stack: &Stack) -> Result<Option<Str
     Ok(None)
 }
 
-fn standing(place: &stackproof_state::lock::Place) -> String {
+fn standing(place: &Place) -> String {
     let held = place.standing.run.as_ref().or(place.standing.hold.as_ref());
     held.map_or_else(|| "nobody holds it".to_owned(), |grant| format!("held by {}", stackproof_state::lock::Held(grant)))
 }
@@ -290,4 +290,63 @@ pub(super) fn lost(error: stackproof_state::lock::LeaseError) -> Failure {
 
 pub(super) fn unavailable(what: &str, error: &dyn std::fmt::Display) -> Failure {
     Failure::environment(what.to_owned()).because(error).next("stackproof state verify")
+}
+
+impl Home {
+    /// Reserves a project's stack for maintenance, and notes that in the audit trail.
+    ///
+    /// # Errors
+    /// When somebody else has the lock, or its database does not answer.
+    pub async fn hold(
+        &self,
+        project: &str,
+        reason: &str,
+        ttl: Duration,
+        wait: Wait,
+        progress: &Progress,
+    ) -> Result<Grant, Failure> {
+        let owner = owner("stackproof lock hold");
+        let told = |place: &Place| progress.say(format!("waiting for the lock: {}", standing(place)));
+        let lock = self.lock(project)?;
+        let held = lock.hold(owner, reason, ttl, wait, hold()?, told).await.map_err(refused)?;
+        self.note(project, "stackproof lock hold", reason).await?;
+        Ok(held.grant)
+    }
+
+    /// Takes the lock away from a holder, and notes that in the audit trail.
+    ///
+    /// # Errors
+    /// When the lock's database does not answer.
+    pub async fn break_lease(&self, project: &str, holder: Uuid, reason: &str) -> Result<Break, Failure> {
+        let by = owner("stackproof lock break");
+        let broken = self.lock(project)?.break_lease(holder, &by.who, reason).await;
+        let broken = broken.map_err(|error| unavailable("the lock cannot be broken", &error))?;
+        if let Break::Broken { .. } = &broken {
+            self.note(project, &format!("stackproof lock break --holder {holder}"), reason).await?;
+        }
+        Ok(broken)
+    }
+
+    /// A row about something that changed no state.
+    async fn note(&self, project: &str, command: &str, note: &str) -> Result<(), Failure> {
+        let owner = owner(command);
+        let entry = Entry {
+            who: owner.who,
+            host: owner.host,
+            command: owner.command,
+            commit: None,
+            dirty: None,
+            project: Some(project.to_owned()),
+            stack: Some(self.names().stack.clone()),
+            fence: None,
+            before: None,
+            after: None,
+            changes: Vec::new(),
+            result: Ending::Succeeded,
+            took: Duration::ZERO,
+            note: Some(note.to_owned()),
+        };
+        let added = self.trail()?.append(&entry).await;
+        added.map(drop).map_err(|error| unavailable("the audit trail has no row of this command", &error))
+    }
 }
