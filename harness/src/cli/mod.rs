@@ -1,6 +1,7 @@
 //! The command line: one file a command, each thin.
 
 mod accept;
+mod audit;
 mod check;
 mod cloud;
 mod conformance;
@@ -8,10 +9,14 @@ mod deploy;
 mod doctor;
 mod fault;
 mod image;
+mod lock;
+mod pulumi;
 mod report;
+mod state;
 mod verify;
+mod which;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use futures::FutureExt;
@@ -62,6 +67,17 @@ enum Command {
     Refresh(deploy::Deploy),
     /// Delete everything the stack made.
     Destroy(deploy::Deploy),
+    /// Any other command of Pulumi's, under the lock: stackproof pulumi -- state delete URN.
+    Pulumi(pulumi::Pulumi),
+    /// Who may change a stack: status, hold, release, break.
+    #[command(subcommand)]
+    Lock(lock::Locks),
+    /// The state: init, history, show, diff, restore, backup, verify, size, recover.
+    #[command(subcommand)]
+    State(state::States),
+    /// Who changed what: list, verify, export.
+    #[command(subcommand)]
+    Audit(audit::Audits),
 }
 
 /// Parses the command line, runs the command, prints a failure and turns it into the exit code.
@@ -74,6 +90,12 @@ pub(crate) fn run() -> ExitCode {
             ExitCode::from(failure.exit as u8)
         }
     }
+}
+
+/// A time as people write it: `90s`, `10m`, `1h 30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration: jiff::SignedDuration = text.parse().map_err(|_| "expected a time such as 90s, 10m or 1h")?;
+    duration.try_into().map_err(|_| "expected a time that is not negative".to_owned())
 }
 
 fn dispatch(command: Command) -> Result<Exit, Failure> {
@@ -96,6 +118,10 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         }
         Command::Refresh(arguments) => deploy::run(arguments, Operation::Refresh).boxed(),
         Command::Destroy(arguments) => deploy::run(arguments, Operation::Destroy).boxed(),
+        Command::Pulumi(arguments) => return runtime.block_on(pulumi::run(arguments)),
+        Command::Lock(command) => return runtime.block_on(lock::run(command)),
+        Command::State(command) => return runtime.block_on(state::run(command)),
+        Command::Audit(command) => return runtime.block_on(audit::run(command)),
     };
     runtime.block_on(work).map(|()| Exit::Success)
 }
