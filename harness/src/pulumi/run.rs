@@ -9,7 +9,7 @@ use std::{
 
 use nix::{
     sys::{
-        signal::{Signal, killpg},
+        signal::{Signal, kill, killpg},
         stat::Mode,
     },
     unistd::{Pid, mkfifo},
@@ -47,6 +47,12 @@ pub enum Operation {
     Refresh,
     /// Delete everything.
     Destroy,
+    /// Take into the state what an interrupted run made, by URN and identifier; forget what else it was making; then
+    /// refresh.
+    Recover {
+        /// What is there.
+        import: Vec<(String, String)>,
+    },
     /// Take resources that exist into the state.
     Import {
         /// The list of them, as [`super::import_file`] makes it.
@@ -67,9 +73,17 @@ impl Operation {
             }
             Self::Refresh => &["refresh", "--yes", "--skip-preview"],
             Self::Destroy => &["destroy", "--yes", "--skip-preview"],
+            Self::Recover { .. } => &["refresh", "--yes", "--skip-preview", "--clear-pending-creates"],
             Self::Import { .. } => &["import", "--yes", "--skip-preview", "--generate-code=false", "--protect=false"],
         };
         let mut arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        if let Self::Recover { import } = self {
+            for (urn, id) in import {
+                for word in [urn, id] {
+                    arguments.extend(["--import-pending-creates".to_owned(), word.clone()]);
+                }
+            }
+        }
         if let Self::Import { file } = self {
             arguments.extend(["--file".to_owned(), file.display().to_string()]);
         }
@@ -88,6 +102,7 @@ impl Operation {
             Self::Preview { .. } => "preview",
             Self::Refresh => "refresh",
             Self::Destroy => "destroy",
+            Self::Recover { .. } => "recover",
             Self::Import { .. } => "import",
         }
     }
@@ -229,6 +244,32 @@ pub(super) async fn run(
         interrupted,
         stopped,
     })
+}
+
+/// Runs a prepared `pulumi` command with this terminal.
+pub(super) async fn by_hand(mut command: Command, stop: impl Future<Output = String>) -> Result<bool, Failure> {
+    let unable = |error: &dyn std::fmt::Display| Failure::environment("pulumi could not be run").because(error);
+    // In this process's group: what is typed at the terminal, Ctrl-C included, is Pulumi's.
+    let mut child = command.spawn().map_err(|error| unable(&error).next("stackproof doctor"))?;
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            status = child.wait() => return status.map(|status| status.success()).map_err(|error| unable(&error)),
+            why = &mut stop => {
+                let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+                for (signal, grace) in [(Signal::SIGINT, GRACE), (Signal::SIGTERM, LAST_GRACE), (Signal::SIGKILL, GRACE)] {
+                    if let Some(pid) = pid && let Err(error) = kill(pid, signal) {
+                        tracing::debug!(%error, "pulumi has ended");
+                    }
+                    if timeout(grace, child.wait()).await.is_ok() {
+                        break;
+                    }
+                }
+                return Err(Failure::new(Exit::Locked, format!("pulumi was stopped: {why}")).next("stackproof lock status"));
+            }
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
 }
 
 fn show(shown: &progress::Step, step: Option<Step>) {

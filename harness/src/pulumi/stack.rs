@@ -363,6 +363,17 @@ impl Stack {
         run::run(command, operation, &self.settings.folder, LIMIT, stop, progress).await
     }
 
+    /// Runs a command of Pulumi's with this terminal, until it ends or `stop` says why it must not go on. Gives whether
+    /// it succeeded.
+    ///
+    /// # Errors
+    /// When Pulumi cannot be run, or was stopped.
+    pub async fn by_hand(&self, arguments: &[String], stop: impl Future<Output = String>) -> Result<bool, Failure> {
+        let mut command = self.command();
+        command.args(arguments);
+        run::by_hand(command, stop).await
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(&self.toolchain.pulumi.path);
         command.current_dir(self.settings.layout()).kill_on_drop(true);

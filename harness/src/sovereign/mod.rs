@@ -12,6 +12,8 @@ mod home;
 mod names;
 mod operate;
 mod owner;
+mod recover;
+mod search;
 mod session;
 mod vault;
 
@@ -19,5 +21,6 @@ pub use bootstrap::bootstrap;
 pub use home::Home;
 pub use names::Names;
 pub use operate::Work;
+pub use recover::{Recovered, told};
 pub use session::{Ended, Finished, HOLD_VARIABLE, PATIENCE, Session};
 pub use stackproof_state::lock::Wait;

@@ -1,12 +1,12 @@
 //! Pulumi's operations on a stack whose state has a home.
 
 use stackproof_state::{
-    checkpoint::{self, Guidance},
+    checkpoint,
     gateway::{Gateway, Permission},
     lock::Wait,
 };
 
-use super::{Ended, Home, session::unavailable};
+use super::{Ended, Home, Session, session::unavailable};
 use crate::{
     Exit, Failure, Progress, Toolchain,
     pulumi::{Backend, Operation, Outcome, Settings, Stack},
@@ -50,6 +50,10 @@ impl Home {
         }
         let session = self.begin(&project, command, wait, work.progress).await?;
         let run = async {
+            self.foreign(self.bucket(), &session).await?;
+            if session.took_over() {
+                self.go_on(&session, work).await?;
+            }
             self.refuse_pending(&project).await?;
             let stack =
                 Stack::open_in(work.settings.clone(), session.backend(), work.toolchain.clone(), work.target).await?;
@@ -67,6 +71,25 @@ impl Home {
         }
     }
 
+    /// Runs any other command of Pulumi's under the lock, with this terminal. Gives whether it succeeded.
+    ///
+    /// # Errors
+    /// When somebody else has the lock (exit 3), or Pulumi cannot be run.
+    pub async fn pulumi(&self, work: Work<'_>, arguments: &[String], wait: Wait) -> Result<bool, Failure> {
+        let project = work.settings.project()?;
+        let command = format!("stackproof pulumi -- {}", noted(arguments));
+        let session = self.begin(&project, &command, wait, work.progress).await?;
+        let run = async {
+            self.foreign(self.bucket(), &session).await?;
+            let stack =
+                Stack::open_in(work.settings.clone(), session.backend(), work.toolchain.clone(), work.target).await?;
+            stack.by_hand(arguments, session.lost()).await
+        };
+        let succeeded = session.watching(run).await;
+        session.finish(&Ended::plainly(matches!(succeeded, Ok(true)), None)).await?;
+        succeeded
+    }
+
     /// A way to the state that nothing can be written through; where there is none yet, an empty one of this machine.
     async fn to_look_at(&self, project: &str, settings: &Settings) -> Result<(Backend, Option<Gateway>), Failure> {
         if !self.has(project).await? {
@@ -78,6 +101,15 @@ impl Home {
         Ok((Backend::through(gateway.environment(), Gateway::unwanted(), self.passphrase()), Some(gateway)))
     }
 
+    /// Finishes what a run that was killed left, as far as that can be known.
+    async fn go_on(&self, session: &Session<'_>, work: Work<'_>) -> Result<(), Failure> {
+        let recovered = self.resolve(session, work).await?;
+        for done in &recovered.done {
+            work.progress.say(done);
+        }
+        Ok(())
+    }
+
     /// Stops before a run that would make again what an interrupted one may have made.
     async fn refuse_pending(&self, project: &str) -> Result<(), Failure> {
         let stack = self.stack(project)?;
@@ -87,7 +119,8 @@ impl Home {
         if pending.is_empty() {
             return Ok(());
         }
-        let told: Vec<String> = pending.iter().map(|operation| Guidance(operation).to_string()).collect();
+        let told: Vec<String> =
+            pending.iter().map(|operation| format!("{} {}", operation.kind, operation.resource.urn)).collect();
         Err(Failure::new(
             Exit::Failed,
             format!("an interrupted run left {} of {} pending", operations(pending.len()), stack.name()),
@@ -95,6 +128,12 @@ impl Home {
         .because(told.join("\n"))
         .next(format!("stackproof state recover --stack {}", stack.name())))
     }
+}
+
+/// What is noted of a command: without what may be a secret's value.
+fn noted(arguments: &[String]) -> String {
+    let most = if arguments.first().is_some_and(|word| word == "config") { 2 } else { arguments.len() };
+    arguments.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 fn operations(count: usize) -> String {

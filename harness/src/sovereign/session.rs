@@ -7,10 +7,10 @@ use std::{
 
 use stackproof_state::{
     audit::{Change, Entry, Outcome as Ending, Trail},
-    bucket::Bucket,
+    bucket::{Bucket, Writer},
     checkpoint::{self, Stack},
     gateway::{self, Gateway, Leased, Log},
-    lock::{Break, Grant, Lease, Place, Refused, Wait},
+    lock::{Break, Grant, Guard, Lease, Place, Refused, Wait},
 };
 use uuid::Uuid;
 
@@ -66,7 +66,8 @@ impl Home {
         };
         let lease = self.lock(project)?.acquire(owner(command), wait, hold()?, told).await.map_err(refused)?;
         self.tidy(&lease, &stack, progress).await?;
-        let gateway = Gateway::open(self.bucket().clone(), std::slice::from_ref(&stack), Guarded(lease.guard())).await;
+        let gateway = Gateway::open(self.bucket().clone(), std::slice::from_ref(&stack), Guarded(lease.guard()));
+        let gateway = gateway.await;
         let gateway = gateway.map_err(|error| unavailable("the state gateway cannot be opened", &error))?;
         let before = version(self.bucket(), &stack).await?;
         Ok(Session { home: self, stack, command: command.to_owned(), lease, gateway, before, begun })
@@ -83,12 +84,24 @@ impl Home {
             ));
             let writer = Leased::new(self.bucket().clone(), Guarded(lease.guard()));
             if let Some(file) = left.grant.lock_file {
-                let removed = checkpoint::remove_lock(self.bucket(), &writer, stack, file).await;
-                removed.map_err(|error| unavailable("a dead run's lock file cannot be removed", &error))?;
+                self.remove_lock(&writer, stack, file).await?;
             }
             let stamped = gateway::stamp(self.bucket(), &writer, stack).await;
             stamped.map_err(|error| unavailable("the state cannot be fenced", &error))?;
             lease.clean(left.grant.fence).await.map_err(lost)?;
+        }
+        Ok(())
+    }
+}
+
+impl Home {
+    /// Removes one of Pulumi's lock files of a stack, and no other.
+    async fn remove_lock(&self, writer: &dyn Writer, stack: &Stack, file: Uuid) -> Result<(), Failure> {
+        let cannot = |error: &dyn std::fmt::Display| unavailable("a dead run's lock file cannot be removed", error);
+        let locks = checkpoint::locks(self.bucket(), stack).await.map_err(|error| cannot(&error))?;
+        let ours = format!("/{file}.json");
+        for lock in locks.iter().filter(|lock| lock.key.ends_with(&ours)) {
+            writer.delete(&lock.key).await.map_err(|error| cannot(&error))?;
         }
         Ok(())
     }
@@ -108,6 +121,16 @@ impl Session<'_> {
     /// Its fencing number.
     pub fn fence(&self) -> u64 {
         self.lease.fence()
+    }
+
+    /// What its writes beside the gateway ask.
+    pub(super) fn guard(&self) -> Guard {
+        self.lease.guard()
+    }
+
+    /// Whether it took over from a run that ended without a word.
+    pub(super) fn took_over(&self) -> bool {
+        !self.lease.abandoned().is_empty()
     }
 
     /// Ends, with the reason, when the command must not go on: the lease was lost, or somebody else wrote the state.
@@ -162,7 +185,7 @@ impl Session<'_> {
             && guard.is_valid()
         {
             let writer = Leased::new(self.home.bucket().clone(), Guarded(guard.clone()));
-            if let Err(error) = checkpoint::remove_lock(self.home.bucket(), &writer, &self.stack, file).await {
+            if let Err(error) = self.home.remove_lock(&writer, &self.stack, file).await {
                 tracing::warn!(%error, "Pulumi's lock file stays; the next run removes it");
             }
         }
@@ -236,7 +259,7 @@ impl Ended {
 }
 
 /// The lease as the gateway asks for it.
-struct Guarded(stackproof_state::lock::Guard);
+pub(super) struct Guarded(pub(super) Guard);
 
 impl gateway::Permission for Guarded {
     fn valid_until(&self) -> Option<Instant> {
