@@ -15,6 +15,9 @@ use stackproof::{
 };
 use stackproof_cloud::kernel::Profile;
 
+/// The project's own program. Of another, put into its place, only Pulumi knows what it needs.
+const OWN: &str = "stackproof-infra";
+
 /// Which stack, where.
 #[derive(Args)]
 pub(crate) struct Deploy {
@@ -59,7 +62,11 @@ pub(crate) async fn run(deploy: Deploy, operation: Operation) -> Result<(), Fail
     };
     let local = deploy.target != TargetName::Scaleway;
     let up = operation == Operation::Up;
+    let ours = settings.project()? == OWN;
     let check = async |stack: &Stack| {
+        if !ours {
+            return Ok(());
+        }
         configure(stack, &target).await?;
         if local && up {
             match &home {

@@ -8,6 +8,7 @@ mod conformance;
 mod deploy;
 mod doctor;
 mod fault;
+mod guard;
 mod image;
 mod lock;
 mod pulumi;
@@ -69,6 +70,7 @@ enum Command {
     Destroy(deploy::Deploy),
     /// Any other command of Pulumi's, under the lock: stackproof pulumi -- state delete URN.
     Pulumi(pulumi::Pulumi),
+    Guard(guard::Guard),
     /// Who may change a stack: status, hold, release, break.
     #[command(subcommand)]
     Lock(lock::Locks),
@@ -102,6 +104,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::environment("no threads could be started").because(error))?;
     let work = match command {
+        Command::Guard(guard) => return guard::run(guard),
         Command::Accept(arguments) => return accept::run(arguments),
         Command::Verify(arguments) => return verify::run(arguments),
         Command::Check(arguments) => return check::run(&arguments),

@@ -145,12 +145,16 @@ pub struct Stack {
     variables: Vec<(String, String)>,
     /// What must not be in its environment.
     unwanted: &'static [&'static str],
+    /// The program that ends Pulumi when this process ends; none where that does not matter.
+    guard: Option<PathBuf>,
 }
 
 /// Where a state is and what its secrets are encrypted with, as Pulumi is told it.
 pub struct Backend {
     variables: Vec<(String, String)>,
     unwanted: &'static [&'static str],
+    /// Whether it goes with this process.
+    supervised: bool,
 }
 
 impl Backend {
@@ -162,7 +166,7 @@ impl Backend {
         let unusable =
             |error: std::io::Error| Failure::environment(format!("{} cannot be used", folder.display())).because(error);
         fs::create_dir_all(folder.join("state")).map_err(unusable)?;
-        Ok(Self { variables: in_folder(folder, &passphrase_file(folder)?), unwanted: &[] })
+        Ok(Self { variables: in_folder(folder, &passphrase_file(folder)?), unwanted: &[], supervised: false })
     }
 
     /// A folder of this machine, with this passphrase.
@@ -174,7 +178,7 @@ impl Backend {
             Failure::environment(format!("{} cannot be used", folder.display())).because(error)
         })?;
         let url = format!("file://{}", folder.display());
-        Ok(Self { variables: vec![("PULUMI_BACKEND_URL".into(), url), spoken(passphrase)], unwanted: &[] })
+        Ok(Self { variables: vec![("PULUMI_BACKEND_URL".into(), url), spoken(passphrase)], unwanted: &[], supervised: false })
     }
 
     /// Whatever these variables lead to, with this passphrase.
@@ -184,7 +188,7 @@ impl Backend {
         passphrase: &str,
     ) -> Self {
         let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
-        Self { variables: variables.chain([spoken(passphrase)]).collect(), unwanted }
+        Self { variables: variables.chain([spoken(passphrase)]).collect(), unwanted, supervised: true }
     }
 }
 
@@ -221,6 +225,7 @@ impl Stack {
             settings,
             toolchain,
             variables,
+            guard: backend.supervised.then(crate::target::program).transpose()?,
             unwanted: backend.unwanted,
         };
         stack.pulumi(&["stack", "select", "--create", &stack.settings.name], None).await?;
@@ -375,7 +380,15 @@ impl Stack {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.toolchain.pulumi.path);
+        let mut command = match &self.guard {
+            Some(guard) => {
+                let mut command = Command::new(guard);
+                command.args(["guard", "--parent", &std::process::id().to_string(), "--"]);
+                command.arg(&self.toolchain.pulumi.path);
+                command
+            }
+            None => Command::new(&self.toolchain.pulumi.path),
+        };
         command.current_dir(self.settings.layout()).kill_on_drop(true);
         self.environment.apply(&mut command);
         for name in self.unwanted {

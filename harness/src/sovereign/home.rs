@@ -1,13 +1,13 @@
 //! Where a stack's state is, opened: its bucket, the bucket of its backups, the database of its lock, its passphrase.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::Deserialize;
 use stackproof_state::{
     bucket::{Access, Addressing, Bucket, Key},
     checkpoint,
     database::{Database, Trust},
-    lock::{Lock, StackKey},
+    lock::{Lock, StackKey, Timing},
 };
 
 use super::{Names, vault::Vault};
@@ -129,7 +129,8 @@ impl Home {
     /// As above.
     pub fn lock(&self, project: &str) -> Result<Lock, Failure> {
         let key = StackKey::new(&self.backend(), project, &self.names.stack);
-        Ok(Lock::new(&self.database, key.map_err(|error| Failure::usage(error.to_string()))?))
+        let lock = Lock::new(&self.database, key.map_err(|error| Failure::usage(error.to_string()))?);
+        Ok(lock.timing(Timing { ttl: lease()?, ..Timing::default() }))
     }
 }
 
@@ -137,6 +138,18 @@ impl fmt::Debug for Home {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Home").field("bucket", &self.bucket.shown()).field("lock", &self.database).finish_non_exhaustive()
     }
+}
+
+/// The environment variable that says for how long a lease is good without being renewed.
+const LEASE_VARIABLE: &str = "STACKPROOF_LEASE";
+
+/// For how long a lease is good without being renewed. Longer than Pulumi hangs on to one save, unless said otherwise.
+fn lease() -> Result<Duration, Failure> {
+    let Ok(text) = std::env::var(LEASE_VARIABLE) else { return Ok(Timing::default().ttl) };
+    let lease = text.parse::<jiff::SignedDuration>().ok().and_then(|lease| Duration::try_from(lease).ok());
+    lease.filter(|lease| *lease >= Duration::from_millis(500)).ok_or_else(|| {
+        Failure::usage(format!("{LEASE_VARIABLE} is no time of at least 500ms")).next("unset it, or say 90s")
+    })
 }
 
 fn bucket(target: &Target, names: &Names, key: &DeployersKey, bucket: String, region: &str) -> Result<Bucket, Failure> {

@@ -155,7 +155,7 @@ impl CloudProcess {
 }
 
 /// This same program. Tests of the library name it in `STACKPROOF_BIN`.
-fn program() -> Result<PathBuf, Failure> {
+pub(crate) fn program() -> Result<PathBuf, Failure> {
     if let Some(path) = std::env::var_os("STACKPROOF_BIN") {
         return Ok(path.into());
     }

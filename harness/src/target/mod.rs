@@ -24,7 +24,7 @@ pub use handshake::Tls;
 pub use object::ObjectStorage;
 pub use web::{Page, Web};
 
-pub(crate) use cloud::write_private;
+pub(crate) use cloud::{program, write_private};
 
 use stackproof_cloud::kernel::Profile;
 
