@@ -15,7 +15,9 @@ use super::{
     vault::Vault,
 };
 use crate::{
-    Failure, Progress, Toolchain, foundation,
+    Failure, Progress, Toolchain,
+    acceptance::TargetName,
+    foundation,
     pulumi::{Backend, Operation, Settings, Stack},
     target::Target,
 };
@@ -50,7 +52,7 @@ pub async fn bootstrap(
     let opened = Stack::open_in(settings.clone(), Backend::folder_with(&first, &passphrase)?, toolchain.clone(), target);
     let opened = opened.await?;
     foundation::place(&opened, stack).await?;
-    configure(&opened).await?;
+    configure(&opened, target).await?;
     opened.run(&Operation::Up, progress).await?.success()?;
     let home = Home::find(target, names.clone()).await?.ok_or_else(|| {
         Failure::failed("the foundation is there, but its secrets are not")
@@ -91,7 +93,7 @@ async fn update(
     let work = async {
         let opened = Stack::open_in(settings, session.backend(), toolchain.clone(), target).await?;
         foundation::place(&opened, stack).await?;
-        configure(&opened).await?;
+        configure(&opened, target).await?;
         let outcome = opened.run_until(&Operation::Up, session.lost(), progress).await?;
         if outcome.succeeded() {
             prepare(home, &opened, target).await?;
@@ -117,8 +119,13 @@ async fn passphrase(target: &Target, names: &Names, progress: &Progress) -> Resu
     Ok(passphrase)
 }
 
-/// The passwords of a managed lock, made up where nobody has set them: nobody types them.
-async fn configure(foundation: &Stack) -> Result<(), Failure> {
+/// The passwords of a managed lock, made up where nobody has set them: nobody types them. A local cloud's lock is a
+/// managed one unless told otherwise: it is reached by an address, and from this machine alone.
+async fn configure(foundation: &Stack, target: &Target) -> Result<(), Failure> {
+    if target.name() != TargetName::Scaleway && foundation.get("lock.kind").await?.is_none() {
+        let lock = [("lock.kind", "managed".to_owned()), ("lock.allowedAddresses[0]", "127.0.0.1/32".to_owned())];
+        foundation.set_all(&lock).await?;
+    }
     if !is_managed(foundation).await? {
         return Ok(());
     }
