@@ -88,8 +88,8 @@ impl Verified {
 pub(super) struct Chain {
     rows: u64,
     last: Option<Anchor>,
-    /// Where each hash stands.
-    places: HashMap<String, u64>,
+    /// Where the row of each hash was written.
+    written: HashMap<String, u64>,
     hashes: HashMap<u64, String>,
     /// Rows whose hash is wrong where they stand.
     strange: Vec<Row>,
@@ -107,12 +107,16 @@ impl Chain {
             self.findings.push(Finding::Missing { from: before + 1, to: row.number - 1 });
         }
         let whole = row.expected() == row.hash;
-        if whole && row.number == before + 1 && row.previous != previous {
+        // What follows a strange row is told with that.
+        let expected = whole && row.number == before + 1 && !self.strange.last().is_some_and(|row| row.number == before);
+        if expected && row.previous != previous {
             self.findings.push(Finding::Unchained { number: row.number });
         }
         self.rows += 1;
         self.last = Some(Anchor { number: row.number, hash: row.hash.clone() });
-        self.places.insert(row.hash.clone(), row.number);
+        if whole {
+            self.written.insert(row.hash.clone(), row.number);
+        }
         self.hashes.insert(row.number, row.hash.clone());
         if !whole {
             self.strange.push(row);
@@ -121,13 +125,7 @@ impl Chain {
 
     pub(super) fn finish(mut self, head: Option<&Anchor>, anchor: Option<&Anchor>) -> Verified {
         let last = self.last.clone().unwrap_or(Anchor { number: 0, hash: NOTHING.to_owned() });
-        for row in std::mem::take(&mut self.strange) {
-            // The row it was written after tells where it was written: whole there, it was only moved.
-            let after = if row.previous == NOTHING { Some(0) } else { self.written(&row.previous) };
-            let was = after.map(|after| after + 1).filter(|was| row.expected_at(*was) == row.hash);
-            let number = row.number;
-            self.findings.push(was.map_or(Finding::Tampered { number }, |was| Finding::Moved { number, was }));
-        }
+        self.place_strange();
         match head {
             Some(head) if head.number > last.number => {
                 self.findings.push(Finding::Missing { from: last.number + 1, to: head.number });
@@ -145,6 +143,29 @@ impl Chain {
         }
         self.findings.sort_by_key(Finding::place);
         Verified { rows: self.rows, last, findings: self.findings }
+    }
+}
+
+impl Chain {
+    /// The row that a strange one was written after tells where it was written: whole there, it was only moved. Rows
+    /// that are placed help to place others.
+    fn place_strange(&mut self) {
+        let mut strange = std::mem::take(&mut self.strange);
+        self.written.insert(NOTHING.to_owned(), 0);
+        loop {
+            let before = strange.len();
+            strange.retain(|row| {
+                let was = self.written.get(&row.previous).map(|after| after + 1);
+                let Some(was) = was.filter(|was| row.expected_at(*was) == row.hash) else { return true };
+                self.written.insert(row.hash.clone(), was);
+                self.findings.push(Finding::Moved { number: row.number, was });
+                false
+            });
+            if strange.len() == before {
+                break;
+            }
+        }
+        self.findings.extend(strange.iter().map(|row| Finding::Tampered { number: row.number }));
     }
 }
 

@@ -36,7 +36,9 @@ impl Database {
     async fn migrate(&self, client: &mut Client) -> Result<()> {
         let schema = "create schema if not exists stackproof";
         client.batch_execute(schema).await.map_err(|error| self.failed("making the schema", &error))?;
-        migrations::migrations::runner().set_migration_table_name(TABLE).run_async(client).await.map_err(|error| {
+        let mut runner = migrations::migrations::runner();
+        runner.set_migration_table_name(TABLE);
+        runner.run_async(client).await.map_err(|error| {
             // The server's own words lie one below.
             let said = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
             match said {
@@ -49,6 +51,7 @@ impl Database {
                 },
             }
         })?;
+        // Functions are everybody's, unless that is taken back.
         let closed = "revoke all on schema stackproof from public; \
             revoke all on all tables in schema stackproof from public; \
             revoke all on all functions in schema stackproof from public";
