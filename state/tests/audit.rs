@@ -77,7 +77,8 @@ async fn rows_are_chained_listed_and_exported() {
 async fn rows_that_come_at_once_are_chained_one_after_another() {
     let server = Server::start().await;
     let database = server.deployer();
-    let many = (0..20).map(|_| async { Trail::new(&database, BACKEND).append(&entry("ada", "prod")).await.unwrap().number });
+    let many =
+        (0..20).map(|_| async { Trail::new(&database, BACKEND).append(&entry("ada", "prod")).await.unwrap().number });
     let mut numbers = futures::future::join_all(many).await;
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=20).collect::<Vec<u64>>());
@@ -121,7 +122,9 @@ async fn a_deployer_can_only_add_and_read() {
     assert!(verified.is_whole() && verified.rows == 2);
     // The owner is kept from slips.
     let owner = server.owners_client().await;
-    for statement in ["update stackproof.audit set who = 'x'", "delete from stackproof.audit", "truncate stackproof.audit"] {
+    for statement in
+        ["update stackproof.audit set who = 'x'", "delete from stackproof.audit", "truncate stackproof.audit"]
+    {
         assert!(owner.batch_execute(statement).await.is_err(), "{statement}");
     }
 }
@@ -136,7 +139,10 @@ async fn whatever_the_owner_does_to_a_row_is_found() {
     let cases: &[(&str, &[Finding])] = &[
         ("update stackproof.audit set who = 'nobody' where number = 4", &[Finding::Tampered { number: 4 }]),
         ("update stackproof.audit set note = '' where number = 1", &[Finding::Tampered { number: 1 }]),
-        ("update stackproof.audit set at = at + interval '1 microsecond' where number = 8", &[Finding::Tampered { number: 8 }]),
+        (
+            "update stackproof.audit set at = at + interval '1 microsecond' where number = 8",
+            &[Finding::Tampered { number: 8 }],
+        ),
         ("update stackproof.audit set account = 'x' where number = 2", &[Finding::Tampered { number: 2 }]),
         ("update stackproof.audit set hash = repeat('0', 64) where number = 3", &[Finding::Tampered { number: 3 }]),
         ("delete from stackproof.audit where number = 4", &[Finding::Missing { from: 4, to: 4 }]),
@@ -173,7 +179,10 @@ async fn whatever_the_owner_does_to_a_row_is_found() {
         let told: Vec<_> = verified.findings.iter().filter(|finding| findings.contains(finding)).collect();
         assert_eq!(told, findings.iter().collect::<Vec<_>>(), "{tampering}: {verified:?}");
         let others = verified.findings.iter().filter(|finding| !findings.contains(finding));
-        assert!(others.clone().all(|finding| matches!(finding, Finding::Anchor { number: 8 })), "{tampering}: {verified:?}");
+        assert!(
+            others.clone().all(|finding| matches!(finding, Finding::Anchor { number: 8 })),
+            "{tampering}: {verified:?}"
+        );
         println!("{}", verified.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
         let back = "delete from stackproof.audit; insert into stackproof.audit select * from before; \
             delete from stackproof.audit_head; insert into stackproof.audit_head select * from head";

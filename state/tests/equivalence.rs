@@ -49,8 +49,14 @@ fn steps() -> impl Strategy<Value = Vec<(u32, Step)>> {
         prop::option::weighted(0.7, 0..4000_u64),
         50..2000_u64,
     );
-    let acquire = acquire
-        .prop_map(|(who, hold, under, ttl, wait, patience)| Step::Acquire { who, hold, under, ttl, wait, patience });
+    let acquire = acquire.prop_map(|(who, hold, under, ttl, wait, patience)| Step::Acquire {
+        who,
+        hold,
+        under,
+        ttl,
+        wait,
+        patience,
+    });
     let step = prop_oneof![
         8 => acquire,
         3 => (who.clone(), fence.clone()).prop_map(|(who, fence)| Step::Renew { who, fence }),
@@ -117,7 +123,8 @@ async fn same(database: Database<'_>, steps: Vec<(u32, Step)>) -> Result<(), Tes
                     patience_ms: patience,
                 };
                 let json = serde_json::to_string(&request).unwrap();
-                let there: Answer = database.ask("lock_acquire_at($1,$2,$3,$4::jsonb,$5::timestamptz)", &[&json], now).await;
+                let there: Answer =
+                    database.ask("lock_acquire_at($1,$2,$3,$4::jsonb,$5::timestamptz)", &[&json], now).await;
                 prop_assert_eq!(machine.acquire(&request, now), there, "{:?}", step);
             }
             Step::Renew { who, fence } => {

@@ -139,8 +139,7 @@ struct Seen {
 async fn history(server: &Server, authority: &std::path::Path, seed: u64) -> Seen {
     let register = Register::start().await;
     let stack = format!("seed-{seed}");
-    let mut holders: Vec<Child> =
-        (0..HOLDERS).map(|_| start(server, authority, &stack, &register)).collect();
+    let mut holders: Vec<Child> = (0..HOLDERS).map(|_| start(server, authority, &stack, &register)).collect();
     let mut killed = [false; HOLDERS];
     let mut past = Duration::ZERO;
     for (at, whom, fault) in faults(seed) {

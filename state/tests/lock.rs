@@ -43,7 +43,8 @@ async fn one_at_a_time_and_whoever_waits_is_served_in_order() {
         let (lock, told) = (lock.clone(), told.clone());
         let (queued, mut in_queue) = mpsc::unbounded_channel();
         waiting.push(tokio::spawn(async move {
-            let lease = lock.acquire(owner(who), LONG, None, |place| queued.send(place.position).unwrap()).await.unwrap();
+            let lease =
+                lock.acquire(owner(who), LONG, None, |place| queued.send(place.position).unwrap()).await.unwrap();
             told.send((who, lease.fence())).unwrap();
             lease.release().await.unwrap();
         }));
@@ -120,8 +121,7 @@ async fn who_takes_over_hears_of_the_dead_and_what_they_left() {
 async fn maintenance_lets_only_its_own_commands_in() {
     let server = Server::start().await;
     let lock = lock(&server.deployer(), "prod");
-    let hold =
-        lock.hold(owner("ada"), "moving the network", PATIENCE, Wait::No, None, |_| {}).await.unwrap();
+    let hold = lock.hold(owner("ada"), "moving the network", PATIENCE, Wait::No, None, |_| {}).await.unwrap();
     assert_eq!(hold.grant.kind, Kind::Hold);
     let refused = locked(lock.acquire(owner("bob"), Wait::No, None, |_| {}).await);
     assert!(refused.contains("maintenance until") && refused.contains("because: moving the network"), "{refused}");

@@ -26,7 +26,10 @@ const PATIENCE: u8 = 2;
 enum Phase {
     Idle,
     Asking,
-    Holding { fence: u64, until: u8 },
+    Holding {
+        fence: u64,
+        until: u8,
+    },
     /// Done, gave up, lost its lease or crashed.
     Gone,
 }
@@ -107,8 +110,7 @@ fn id(node: usize) -> Uuid {
 }
 
 fn request(node: usize) -> Request {
-    let owner =
-        Owner { who: String::new(), host: String::new(), pid: 0, command: String::new(), ci: None };
+    let owner = Owner { who: String::new(), host: String::new(), pid: 0, command: String::new(), ci: None };
     Request {
         holder: id(node),
         kind: Kind::Run,

@@ -108,7 +108,8 @@ impl Chain {
         }
         let whole = row.expected() == row.hash;
         // What follows a strange row is told with that.
-        let expected = whole && row.number == before + 1 && !self.strange.last().is_some_and(|row| row.number == before);
+        let expected =
+            whole && row.number == before + 1 && !self.strange.last().is_some_and(|row| row.number == before);
         if expected && row.previous != previous {
             self.findings.push(Finding::Unchained { number: row.number });
         }

@@ -216,11 +216,13 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        for address in ["postgres://ada:hunter2@127.0.0.1:1/locks", "host=127.0.0.1 user=ada dbname=x password=hunter2"] {
+        for address in ["postgres://ada:hunter2@127.0.0.1:1/locks", "host=127.0.0.1 user=ada dbname=x password=hunter2"]
+        {
             let database = Database::new(address, None, Trust::PlainLoopback).unwrap();
             assert!(!format!("{database:?} {database}").contains("hunter2"));
         }
-        for wrong in ["postgres://ada:hunter2@[/x", "password=hunter2 wrong", "host=h user=u dbname=d sslmode=hunter2"] {
+        for wrong in ["postgres://ada:hunter2@[/x", "password=hunter2 wrong", "host=h user=u dbname=d sslmode=hunter2"]
+        {
             let error = Database::new(wrong, None, Trust::System).unwrap_err();
             assert!(!format!("{error:?} {error}").contains("hunter2"), "{error}");
         }

@@ -89,7 +89,12 @@ impl Database {
 
     fn failed(&self, step: &str, error: &tokio_postgres::Error) -> Error {
         let code = error.code();
-        let raced = [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_SCHEMA, SqlState::DUPLICATE_FUNCTION];
+        let raced = [
+            SqlState::UNIQUE_VIOLATION,
+            SqlState::DUPLICATE_TABLE,
+            SqlState::DUPLICATE_SCHEMA,
+            SqlState::DUPLICATE_FUNCTION,
+        ];
         match Error::of(&self.at, step, error) {
             Error::Server { at, step, why, .. } if code.is_some_and(|code| raced.contains(code)) => {
                 Error::Server { at, step, why, again: true }

@@ -42,11 +42,7 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self {
-            ttl: Duration::from_secs(90),
-            patience: Duration::from_secs(10),
-            poll: Duration::from_millis(500),
-        }
+        Self { ttl: Duration::from_secs(90), patience: Duration::from_secs(10), poll: Duration::from_millis(500) }
     }
 }
 
@@ -155,14 +151,7 @@ impl Lock {
         Stack::new(link, self.key.clone())
     }
 
-    fn request(
-        &self,
-        kind: Kind,
-        owner: Owner,
-        reason: Option<String>,
-        under: Option<Uuid>,
-        ttl: Duration,
-    ) -> Request {
+    fn request(&self, kind: Kind, owner: Owner, reason: Option<String>, under: Option<Uuid>, ttl: Duration) -> Request {
         Request {
             holder: Uuid::new_v4(),
             kind,

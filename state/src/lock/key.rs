@@ -16,7 +16,9 @@ pub struct StackKey {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyError {
     /// The backend is none that is known here.
-    #[error("{0:?} is no backend that can be locked: expected s3://bucket/prefix?endpoint=host&region=name or file:///folder")]
+    #[error(
+        "{0:?} is no backend that can be locked: expected s3://bucket/prefix?endpoint=host&region=name or file:///folder"
+    )]
     Backend(String),
     /// A name is empty, or has line breaks or the like.
     #[error("{0:?} is no name of a {1}")]

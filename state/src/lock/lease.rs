@@ -133,15 +133,8 @@ impl Lease {
         let until = sent.after(good);
         let (told, state) = watch::channel(State::Good(until));
         let (commands, asked) = mpsc::channel(4);
-        let keeper = Keeper {
-            stack,
-            holder: grant.holder.to_string(),
-            fence: grant.fence.to_string(),
-            ttl,
-            good,
-            until,
-            told,
-        };
+        let keeper =
+            Keeper { stack, holder: grant.holder.to_string(), fence: grant.fence.to_string(), ttl, good, until, told };
         let task = AbortOnDropHandle::new(tokio::spawn(keeper.keep(asked)));
         Self { grant, abandoned, state, commands, _task: task }
     }
@@ -283,7 +276,9 @@ impl Keeper {
         let sent = Clocks::now();
         if self.until.passed() {
             // It may still be good there, but who knows for how long.
-            return Err(Missed::Lost("it was not renewed in time: this machine or this process stood still".to_owned()));
+            return Err(Missed::Lost(
+                "it was not renewed in time: this machine or this process stood still".to_owned(),
+            ));
         }
         match self.stack.renew(&self.holder, &self.fence, self.left()).await {
             Ok(Held::Held { .. }) => {

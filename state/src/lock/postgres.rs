@@ -31,9 +31,8 @@ impl Stack {
 
     /// Once: who waits asks again anyway.
     pub(super) async fn acquire(&mut self, request: &Request, within: Duration) -> Result<Answer> {
-        let request = serde_json::to_string(request).map_err(|error| {
-            Error::Address(format!("what is asked for cannot be written as JSON: {error}"))
-        })?;
+        let request = serde_json::to_string(request)
+            .map_err(|error| Error::Address(format!("what is asked for cannot be written as JSON: {error}")))?;
         let parameters = Self::with(&self.key, [&request]);
         self.link.ask("stackproof.lock_acquire($1, $2, $3, $4::jsonb)", &parameters, within).await
     }
@@ -46,9 +45,7 @@ impl Stack {
 
     pub(super) async fn note(&mut self, holder: &str, fence: &str, file: &str, within: Duration) -> Result<Held> {
         let parameters = Self::with(&self.key, [holder, fence, file]);
-        self.link
-            .insist("stackproof.lock_note($1, $2, $3, $4::uuid, $5::bigint, $6::uuid)", &parameters, within)
-            .await
+        self.link.insist("stackproof.lock_note($1, $2, $3, $4::uuid, $5::bigint, $6::uuid)", &parameters, within).await
     }
 
     pub(super) async fn clean(&mut self, holder: &str, fence: &str, left: &str, within: Duration) -> Result<Cleaned> {

@@ -131,8 +131,7 @@ mod tests {
 
     #[test]
     fn a_refusal_tells_who_where_what_since_when_and_what_to_do() {
-        let standing =
-            Standing { at: OffsetDateTime::UNIX_EPOCH, run: Some(grant(Kind::Run)), hold: None, next: None };
+        let standing = Standing { at: OffsetDateTime::UNIX_EPOCH, run: Some(grant(Kind::Run)), hold: None, next: None };
         let refused = Refused::Locked { standing: Box::new(standing), waited: Some(Duration::from_secs(3)) };
         assert_eq!(
             refused.to_string(),

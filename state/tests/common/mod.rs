@@ -18,19 +18,19 @@ use tempfile::TempDir;
 use tokio_postgres::Client;
 
 /// How long anything awaited may take. Far more than it does.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Of people in a hurry.
-pub const QUICK: Timing =
+pub(crate) const QUICK: Timing =
     Timing { ttl: Duration::from_secs(3), patience: Duration::from_secs(3), poll: Duration::from_millis(500) };
 
 /// An authority, and a certificate of this machine.
-pub struct Authority {
-    pub root: String,
+pub(crate) struct Authority {
+    pub(crate) root: String,
     certificate: String,
     key: String,
 }
 
-pub static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| {
+pub(crate) static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| {
     let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
@@ -43,15 +43,15 @@ pub static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| {
 });
 
 /// A server with a prepared database.
-pub struct Server {
-    pub at: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) at: SocketAddr,
     databases: Databases,
     folder: TempDir,
 }
 
 const OWNER: &str = "owner";
 /// Who may change stacks. Has a name that needs care in SQL.
-pub const DEPLOYER: &str = "the \"deployer's\"";
+pub(crate) const DEPLOYER: &str = "the \"deployer's\"";
 
 fn password(user: &str) -> String {
     format!("{user} \\ secret")
@@ -59,14 +59,14 @@ fn password(user: &str) -> String {
 
 impl Server {
     /// With the tables and functions, and one deployer.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let server = Self::empty().await;
         server.owner().prepare(&[DEPLOYER]).await.unwrap();
         server
     }
 
     /// Without them.
-    pub async fn empty() -> Self {
+    pub(crate) async fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
         let templates = std::env::temp_dir().join("stackproof-test-templates");
@@ -77,20 +77,20 @@ impl Server {
         Self { at: status.public.unwrap(), databases, folder }
     }
 
-    pub fn owner(&self) -> Database {
+    pub(crate) fn owner(&self) -> Database {
         self.as_user(OWNER, Trust::Authority(AUTHORITY.root.clone()))
     }
 
-    pub fn deployer(&self) -> Database {
+    pub(crate) fn deployer(&self) -> Database {
         self.as_user(DEPLOYER, Trust::Authority(AUTHORITY.root.clone()))
     }
 
-    pub fn as_user(&self, user: &str, trust: Trust) -> Database {
+    pub(crate) fn as_user(&self, user: &str, trust: Trust) -> Database {
         Database::new(&address(user, self.at), Some(&password(user)), trust).unwrap()
     }
 
     /// For SQL by hand.
-    pub async fn client(&self, user: &str) -> Client {
+    pub(crate) async fn client(&self, user: &str) -> Client {
         let mut config: tokio_postgres::Config = address(user, self.at).parse().unwrap();
         config.password(password(user));
         let mut roots = rustls::RootCertStore::empty();
@@ -101,18 +101,17 @@ impl Server {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let (client, connection) =
-            config.connect(tokio_postgres_rustls::MakeRustlsConnect::new(tls)).await.unwrap();
+        let (client, connection) = config.connect(tokio_postgres_rustls::MakeRustlsConnect::new(tls)).await.unwrap();
         tokio::spawn(connection);
         client
     }
 
-    pub async fn owners_client(&self) -> Client {
+    pub(crate) async fn owners_client(&self) -> Client {
         self.client(OWNER).await
     }
 
     /// Kills the server. It is started again by whoever looks after it.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         let pid = self.databases.process("locks").unwrap().expect("it runs");
         nix::sys::signal::kill(
             nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap()),
@@ -122,28 +121,28 @@ impl Server {
     }
 
     /// Waits until it has been started again so many times.
-    pub async fn restarted(&self, times: u32) {
+    pub(crate) async fn restarted(&self, times: u32) {
         let mut watched = self.databases.watch("locks").unwrap();
         let ready = |status: &databases::Status| status.restarts >= times && status.phase == Phase::Ready;
         tokio::time::timeout(PATIENCE, watched.wait_for(ready)).await.expect("in time").unwrap();
     }
 
     /// Ends it for good.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         self.databases.stop().await;
     }
 
-    pub fn folder(&self) -> &std::path::Path {
+    pub(crate) fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
 }
 
 /// The password of a user, for who stands in between.
-pub fn password_of(user: &str) -> String {
+pub(crate) fn password_of(user: &str) -> String {
     password(user)
 }
 
-pub fn address(user: &str, at: SocketAddr) -> String {
+pub(crate) fn address(user: &str, at: SocketAddr) -> String {
     let mut url = url::Url::parse(&format!("postgres://{at}/locks")).unwrap();
     url.set_username(user).unwrap();
     url.into()
@@ -176,15 +175,15 @@ fn instance() -> Instance {
     }
 }
 
-pub fn key(stack: &str) -> StackKey {
+pub(crate) fn key(stack: &str) -> StackKey {
     StackKey::new("s3://state?endpoint=s3.example.com", "shop", stack).unwrap()
 }
 
-pub fn lock(database: &Database, stack: &str) -> Lock {
+pub(crate) fn lock(database: &Database, stack: &str) -> Lock {
     Lock::new(database, key(stack)).timing(QUICK)
 }
 
-pub fn owner(who: &str) -> Owner {
+pub(crate) fn owner(who: &str) -> Owner {
     Owner {
         who: who.to_owned(),
         host: "laptop".to_owned(),
