@@ -1,0 +1,383 @@
+//! All that can happen to the lock, walked through: holders that crash or pause at any step, requests that are lost, late
+//! or executed though nobody hears the answer.
+//!
+//! A pause is a node that does nothing while the time goes on. Whether a wall clock jumps makes no difference: no node
+//! looks at one. A node measures from when it sent its request, as `lock/lease.rs` does.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::Instant;
+
+use stackproof_state::lock::{
+    Kind, Owner,
+    protocol::Stack,
+    record::{Answer, Held, Request},
+};
+use stateright::{Checker, Model, Property};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+/// In ticks.
+const TTL: u8 = 3;
+const MARGIN: u8 = 1;
+const PATIENCE: u8 = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Phase {
+    Idle,
+    Asking,
+    Holding {
+        fence: u64,
+        until: u8,
+    },
+    /// Done, gave up, lost its lease or crashed.
+    Gone,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Node {
+    phase: Phase,
+    /// It waits for an answer.
+    pending: bool,
+    /// A write that was allowed and is on its way.
+    writing: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum What {
+    Acquire,
+    Renew(u64),
+    Release(u64),
+    GiveUp,
+}
+
+/// A request on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Message {
+    from: usize,
+    sent: u8,
+    what: What,
+    /// Whether its sender still waits for the answer.
+    awaited: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct World {
+    now: u8,
+    stack: Stack,
+    nodes: Vec<Node>,
+    wire: Vec<Message>,
+    /// The highest fencing number that wrote.
+    register: u64,
+    /// A write came too late and was refused.
+    refused: bool,
+    /// Somebody got in before one who waited longer.
+    overtaken: bool,
+    losses: u8,
+    crashes: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Action {
+    Tick,
+    Send(usize),
+    Done(usize),
+    GiveUp(usize),
+    Crash(usize),
+    /// The sender no longer waits for its request, which may still arrive.
+    TimeOut(usize),
+    Look(usize),
+    Arrive(usize),
+    Deliver(usize),
+    /// The request arrives; its answer does not.
+    Mute(usize),
+    Drop(usize),
+}
+
+struct Bounds {
+    nodes: usize,
+    horizon: u8,
+    losses: u8,
+    crashes: u8,
+}
+
+fn at(tick: u8) -> OffsetDateTime {
+    OffsetDateTime::UNIX_EPOCH + Duration::seconds(i64::from(tick))
+}
+
+fn id(node: usize) -> Uuid {
+    Uuid::from_u128(node as u128 + 1)
+}
+
+fn request(node: usize) -> Request {
+    let owner = Owner { who: String::new(), host: String::new(), pid: 0, command: String::new(), ci: None };
+    Request {
+        holder: id(node),
+        kind: Kind::Run,
+        owner,
+        reason: None,
+        under: None,
+        ttl_ms: u64::from(TTL) * 1000,
+        wait_ms: Some(100_000),
+        patience_ms: u64::from(PATIENCE) * 1000,
+    }
+}
+
+impl World {
+    fn send(&mut self, from: usize, what: What, awaited: bool) {
+        self.wire.push(Message { from, sent: self.now, what, awaited });
+        self.wire.sort_unstable();
+        self.nodes[from].pending = awaited;
+    }
+
+    /// The database does what it is asked.
+    fn deliver(&mut self, message: Message, heard: bool) {
+        let (now, from) = (at(self.now), message.from);
+        let heard = heard && message.awaited;
+        if message.awaited {
+            self.nodes[from].pending = false;
+        }
+        match message.what {
+            What::Acquire => {
+                let first = first_alive(&mut self.stack.clone(), self.now);
+                let answer = self.stack.acquire(&request(from), now);
+                if let Answer::Granted { grant, .. } = answer {
+                    // Whoever asks again for what it has is no newcomer.
+                    let again = grant.since < now;
+                    self.overtaken |= !again && first.is_some_and(|first| first != id(from));
+                    if heard {
+                        let until = message.sent + TTL - MARGIN;
+                        self.nodes[from].phase = Phase::Holding { fence: grant.fence, until };
+                    }
+                }
+            }
+            What::Renew(fence) => {
+                let answer = self.stack.renew(id(from), fence, now);
+                if heard && let Phase::Holding { until, .. } = &mut self.nodes[from].phase {
+                    match answer {
+                        Held::Held { .. } => *until = message.sent + TTL - MARGIN,
+                        Held::Lost => self.nodes[from].phase = Phase::Gone,
+                    }
+                }
+            }
+            What::Release(fence) => {
+                self.stack.release(id(from), fence, now);
+            }
+            What::GiveUp => self.stack.give_up(id(from), now),
+        }
+    }
+
+    /// Those who think that they may write.
+    fn valid(&self) -> impl Iterator<Item = u64> {
+        let now = self.now;
+        self.nodes.iter().filter_map(move |node| match node.phase {
+            Phase::Holding { fence, until } if now < until => Some(fence),
+            _ => None,
+        })
+    }
+
+    /// What has been sent arrives, and from now on all goes well: everybody asks as often as it should, and whoever has
+    /// the lock gives it back. Whether all who ask are served.
+    fn served_when_all_goes_well(&self) -> bool {
+        let mut world = self.clone();
+        for message in std::mem::take(&mut world.wire) {
+            world.deliver(message, false);
+        }
+        for _ in 0..TTL + PATIENCE + 1 + u8::try_from(world.nodes.len()).unwrap() {
+            for node in 0..world.nodes.len() {
+                match world.nodes[node].phase {
+                    Phase::Holding { fence, .. } => {
+                        world.stack.release(id(node), fence, at(world.now));
+                        world.nodes[node].phase = Phase::Gone;
+                    }
+                    Phase::Asking => {
+                        if let Answer::Granted { grant, .. } = world.stack.acquire(&request(node), at(world.now)) {
+                            world.nodes[node].phase = Phase::Holding { fence: grant.fence, until: 0 };
+                        }
+                    }
+                    Phase::Idle | Phase::Gone => {}
+                }
+            }
+            world.now += 1;
+        }
+        !world.nodes.iter().any(|node| node.phase == Phase::Asking)
+    }
+}
+
+fn first_alive(stack: &mut Stack, now: u8) -> Option<Uuid> {
+    let queue = stack.status(at(now)).queue;
+    let alive = |seen: OffsetDateTime| seen + Duration::seconds(i64::from(PATIENCE)) > at(now);
+    queue.iter().find(|waiter| alive(waiter.seen)).map(|waiter| waiter.holder)
+}
+
+impl Model for Bounds {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        let node = Node { phase: Phase::Idle, pending: false, writing: None };
+        vec![World {
+            now: 0,
+            stack: Stack::default(),
+            nodes: vec![node; self.nodes],
+            wire: Vec::new(),
+            register: 0,
+            refused: false,
+            overtaken: false,
+            losses: 0,
+            crashes: 0,
+        }]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        if world.now < self.horizon {
+            actions.push(Action::Tick);
+        }
+        let may_lose = world.losses < self.losses;
+        for (number, node) in world.nodes.iter().enumerate() {
+            match node.phase {
+                Phase::Idle if !node.pending => actions.push(Action::Send(number)),
+                Phase::Asking if !node.pending => actions.extend([Action::Send(number), Action::GiveUp(number)]),
+                Phase::Holding { until, .. } => {
+                    if !node.pending && world.now < until {
+                        actions.push(Action::Send(number));
+                    }
+                    if node.writing.is_none() && world.now < until {
+                        actions.push(Action::Look(number));
+                    }
+                    actions.push(Action::Done(number));
+                }
+                _ => {}
+            }
+            if node.pending && may_lose {
+                actions.push(Action::TimeOut(number));
+            }
+            if node.writing.is_some() {
+                actions.push(Action::Arrive(number));
+            }
+            if node.phase != Phase::Gone && node.phase != Phase::Idle && world.crashes < self.crashes {
+                actions.push(Action::Crash(number));
+            }
+        }
+        for (number, message) in world.wire.iter().enumerate() {
+            actions.push(Action::Deliver(number));
+            if may_lose {
+                actions.push(Action::Drop(number));
+                if message.awaited {
+                    actions.push(Action::Mute(number));
+                }
+            }
+        }
+    }
+
+    fn next_state(&self, world: &World, action: Action) -> Option<World> {
+        let mut world = world.clone();
+        match action {
+            Action::Tick => world.now += 1,
+            Action::Send(node) => match world.nodes[node].phase {
+                Phase::Holding { fence, .. } => world.send(node, What::Renew(fence), true),
+                _ => {
+                    world.nodes[node].phase = Phase::Asking;
+                    world.send(node, What::Acquire, true);
+                }
+            },
+            Action::Done(node) => {
+                let Phase::Holding { fence, .. } = world.nodes[node].phase else { return None };
+                world.nodes[node].phase = Phase::Gone;
+                world.send(node, What::Release(fence), false);
+            }
+            Action::GiveUp(node) => {
+                world.nodes[node].phase = Phase::Gone;
+                world.send(node, What::GiveUp, false);
+            }
+            Action::Crash(node) => {
+                world.crashes += 1;
+                world.nodes[node].phase = Phase::Gone;
+                world.nodes[node].pending = false;
+                for message in world.wire.iter_mut().filter(|message| message.from == node) {
+                    message.awaited = false;
+                }
+            }
+            Action::TimeOut(node) => {
+                world.losses += 1;
+                world.nodes[node].pending = false;
+                for message in world.wire.iter_mut().filter(|message| message.from == node) {
+                    message.awaited = false;
+                }
+            }
+            Action::Look(node) => {
+                let Phase::Holding { fence, .. } = world.nodes[node].phase else { return None };
+                world.nodes[node].writing = Some(fence);
+            }
+            Action::Arrive(node) => {
+                let fence = world.nodes[node].writing.take()?;
+                world.refused |= fence < world.register;
+                world.register = world.register.max(fence);
+            }
+            Action::Deliver(number) => {
+                let message = world.wire.remove(number);
+                world.deliver(message, true);
+            }
+            Action::Mute(number) => {
+                world.losses += 1;
+                let message = world.wire.remove(number);
+                world.deliver(message, false);
+            }
+            Action::Drop(number) => {
+                world.losses += 1;
+                let message = world.wire.remove(number);
+                if message.awaited {
+                    world.nodes[message.from].pending = false;
+                }
+            }
+        }
+        world.wire.sort_unstable();
+        Some(world)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("at most one may write", |_, world: &World| world.valid().count() <= 1),
+            // Whoever may write now is refused nothing: nobody with a higher number has written.
+            Property::always("a valid lease is the newest at the register", |_, world: &World| {
+                world.valid().all(|fence| fence >= world.register)
+            }),
+            Property::always("the database agrees with who may write", |_, world: &World| {
+                let run = world.stack.clone().status(at(world.now)).run;
+                world.valid().all(|fence| run.as_ref().is_some_and(|run| run.fence == fence))
+            }),
+            Property::always("nobody is overtaken", |_, world: &World| !world.overtaken),
+            Property::always("all who ask are served when all goes well", |_, world: &World| {
+                world.served_when_all_goes_well()
+            }),
+            // The walk meets what it is for.
+            Property::sometimes("a write comes too late", |_, world: &World| world.refused),
+            Property::sometimes("a lease is abandoned and the next one works", |_, world: &World| {
+                !world.stack.clone().status(at(world.now)).abandoned.is_empty() && world.valid().next().is_some()
+            }),
+            Property::sometimes("somebody got the lock and does not know", |_, world: &World| {
+                let run = world.stack.clone().status(at(world.now)).run;
+                run.is_some_and(|run| world.nodes.iter().any(|node| node.phase == Phase::Asking) && run.holder == id(0))
+            }),
+            Property::sometimes("all were served", |_, world: &World| world.register as usize == world.nodes.len()),
+        ]
+    }
+}
+
+fn walk(bounds: Bounds) {
+    let began = Instant::now();
+    let checker = bounds.checker().threads(2).spawn_bfs().join();
+    println!("{} states in {:?}", checker.unique_state_count(), began.elapsed());
+    checker.assert_properties();
+    assert!(checker.unique_state_count() > 1000);
+}
+
+#[test]
+fn two_with_every_fault() {
+    walk(Bounds { nodes: 2, horizon: 5, losses: 2, crashes: 1 });
+}
+
+#[test]
+fn three_with_one_loss_and_one_crash() {
+    walk(Bounds { nodes: 3, horizon: 4, losses: 1, crashes: 1 });
+}
