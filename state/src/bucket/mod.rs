@@ -21,5 +21,5 @@ pub use etag::{Condition, ETag};
 pub use operations::{Head, Listed, Object, Rule, Version, Versioning, Written};
 pub use writer::Writer;
 
-pub(crate) use send::{Ask, encoded};
+pub(crate) use send::{Ask, encoded, settings};
 pub(crate) use xml::{child, parse};

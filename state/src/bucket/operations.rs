@@ -180,10 +180,7 @@ impl Bucket {
     /// # Errors
     /// [`Error::Changed`] when the condition does not hold; otherwise when the bucket does not answer, or refuses.
     pub async fn put(&self, key: &str, content: Bytes, condition: &Condition) -> Result<Written, Error> {
-        let ask = Ask::object(Method::PUT, key)
-            .header("content-type", media_type(key))
-            .when(condition)
-            .body(content);
+        let ask = Ask::object(Method::PUT, key).header("content-type", media_type(key)).when(condition).body(content);
         let response = self.done(&ask).await?;
         let head = self.head_of(&ask, &response)?;
         Ok(Written { etag: head.etag, version: head.version })

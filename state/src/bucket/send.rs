@@ -83,8 +83,8 @@ impl Bucket {
     pub(crate) async fn send(&self, ask: &Ask, within: Option<Duration>) -> Result<Response, Error> {
         let what = || ask.what(self);
         let url = address(&self.access, ask).map_err(|why| Error::Strange { what: what(), why })?;
-        let signed =
-            signature(&self.access.key, &self.access.region, ask, &url).map_err(|why| Error::Strange { what: what(), why })?;
+        let signed = signature(&self.access.key, &self.access.region, ask, &url)
+            .map_err(|why| Error::Strange { what: what(), why })?;
         let mut request = self.client.request(ask.method.clone(), url);
         if let Some(within) = within {
             request = request.timeout(within);
@@ -238,10 +238,30 @@ mod tests {
     }
 
     #[rstest]
-    #[case::path("https://s3.fr-par.scw.cloud", Addressing::Path, "", "https://s3.fr-par.scw.cloud/state/a/b%2Bc%20d.json")]
-    #[case::prefix("http://127.0.0.1:9000", Addressing::Path, "team/", "http://127.0.0.1:9000/state/team/a/b%2Bc%20d.json")]
-    #[case::host("https://s3.fr-par.scw.cloud", Addressing::VirtualHost, "", "https://state.s3.fr-par.scw.cloud/a/b%2Bc%20d.json")]
-    fn an_object_has_an_address(#[case] at: &str, #[case] how: Addressing, #[case] prefix: &str, #[case] expected: &str) {
+    #[case::path(
+        "https://s3.fr-par.scw.cloud",
+        Addressing::Path,
+        "",
+        "https://s3.fr-par.scw.cloud/state/a/b%2Bc%20d.json"
+    )]
+    #[case::prefix(
+        "http://127.0.0.1:9000",
+        Addressing::Path,
+        "team/",
+        "http://127.0.0.1:9000/state/team/a/b%2Bc%20d.json"
+    )]
+    #[case::host(
+        "https://s3.fr-par.scw.cloud",
+        Addressing::VirtualHost,
+        "",
+        "https://state.s3.fr-par.scw.cloud/a/b%2Bc%20d.json"
+    )]
+    fn an_object_has_an_address(
+        #[case] at: &str,
+        #[case] how: Addressing,
+        #[case] prefix: &str,
+        #[case] expected: &str,
+    ) {
         let ask = Ask::object(Method::GET, "a/b+c d.json");
         assert_eq!(address(&access(at, how, prefix), &ask).unwrap().as_str(), expected);
     }
