@@ -1,7 +1,6 @@
 //! Bringing back a version, and keeping copies.
 
 use bytes::Bytes;
-use rand::RngExt as _;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use time::{OffsetDateTime, macros::format_description};
@@ -69,7 +68,7 @@ pub async fn restore(
         None => None,
     };
     let damaged = |why| Error::Damaged { key: key.clone(), why };
-    let content = Compression::of(&key).pack(&marked(&wanted.json, rand::rng().random())).map_err(damaged)?;
+    let content = Compression::of(&key).pack(&marked(&wanted.json, rand::random())).map_err(damaged)?;
     let written = writer.put(&key, content, &condition).await?;
     Ok(Restored {
         key,

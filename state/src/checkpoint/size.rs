@@ -85,7 +85,8 @@ pub async fn size(bucket: &Bucket, backups: Option<&Bucket>, stack: &Stack, budg
         <(Share, Share, Share, Share, Share)>::default();
     for version in bucket.versions(&format!(".pulumi/stacks/{}/{}.", stack.project(), stack.name())).await? {
         if !version.deleted && stack.part(&version.key).is_some() {
-            if version.latest { &mut state } else { &mut old_versions }.add(version.bytes);
+            let share = if version.latest { &mut state } else { &mut old_versions };
+            share.add(version.bytes);
         }
     }
     for version in bucket.versions(&stack.history()).await?.iter().filter(|version| !version.deleted) {

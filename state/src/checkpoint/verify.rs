@@ -231,7 +231,7 @@ fn secrets(latest: &Deployment, passphrase: Option<&str>, verdict: &mut Verdict)
             next: next.to_owned(),
         });
     };
-    for (resource, path, _) in ciphertexts.iter().filter(|(_, _, ciphertext)| ciphertext.is_empty()) {
+    for &(resource, ref path, _) in ciphertexts.iter().filter(|(_, _, ciphertext)| ciphertext.is_empty()) {
         found(
             Severity::Error,
             "clear",
@@ -291,7 +291,7 @@ fn secrets(latest: &Deployment, passphrase: Option<&str>, verdict: &mut Verdict)
         }
     };
     let mut decrypted = 0;
-    for (resource, path, ciphertext) in ciphertexts.iter().filter(|(_, _, ciphertext)| !ciphertext.is_empty()) {
+    for &(resource, ref path, ciphertext) in ciphertexts.iter().filter(|(_, _, ciphertext)| !ciphertext.is_empty()) {
         if key.opens(ciphertext) {
             decrypted += 1;
         } else {
@@ -329,6 +329,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::checkpoint::model::{SECRET, SIGNATURE};
 
     /// A state of a provider, a stack and a resource that needs both.
     pub(crate) fn whole() -> Value {
@@ -407,7 +408,8 @@ mod tests {
     #[test]
     fn a_secret_in_the_clear_is_found_and_not_told() {
         let mut state = whole();
-        state["checkpoint"]["latest"]["resources"][2]["inputs"] = json!({"list": [{super::super::model::SIGNATURE: super::super::model::SECRET, "plaintext": "\"hunter2\""}]});
+        let secret = json!({SIGNATURE: SECRET, "plaintext": "\"hunter2\""});
+        state["checkpoint"]["latest"]["resources"][2]["inputs"] = json!({"list": [secret]});
         let verdict = verify(&Checkpoint::read(state.to_string().as_bytes()).unwrap(), None);
         assert_eq!(verdict.findings[0].kind, "clear");
         assert!(verdict.findings[0].what.contains("inputs.list[0]"));

@@ -225,7 +225,7 @@ impl Door {
             () = self.stop.cancelled() => Err(Refusal::Unreachable("this run has ended".to_owned())),
             answer = answer => match answer {
                 Ok(answer) => answer.map_err(|error| Refusal::Unreachable(error.to_string())),
-                Err(_) => Err(Refusal::Unreachable(format!("no answer within {} s", READ_WITHIN.as_secs()))),
+                Err(_) => Err(Refusal::Unreachable(format!("the bucket did not answer within {} s", READ_WITHIN.as_secs()))),
             }
         }
     }
@@ -235,7 +235,10 @@ impl Door {
         let unreachable = |error: Error| Refusal::Unreachable(error.to_string());
         let response = self.bucket.send(ask, None).await.map_err(unreachable)?;
         let (status, headers) = (response.status(), passed(response.headers()));
-        let body = response.bytes().await.map_err(|error| Refusal::Unreachable(error.without_url().to_string()))?;
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| Refusal::Unreachable(format!("the bucket's answer broke off: {}", error.without_url())))?;
         Ok(Reply { status, headers, body })
     }
 
@@ -289,7 +292,7 @@ impl Door {
                 _ => {}
             }
         }
-        Err(Refusal::Unreachable("it refuses to replace what it says is there".to_owned()))
+        Err(Refusal::Unreachable("the bucket refuses to replace what it says is there".to_owned()))
     }
 
     /// The answer to a write that arrived when it was sent before.

@@ -41,6 +41,8 @@ impl Fence {
     /// Looks at checkpoints for the first time.
     pub(super) async fn open(bucket: &Bucket, keys: impl IntoIterator<Item = String>) -> Result<Self, Error> {
         let mut seen = BTreeMap::new();
+        // To a HEAD a bucket that is not there looks like a checkpoint that is not.
+        bucket.list(".pulumi/meta").await?;
         for key in keys {
             let etag = bucket.head(&key).await?.map(|head| head.etag);
             seen.insert(key, Seen { etag, unsure: Vec::new() });

@@ -29,7 +29,7 @@ pub(super) enum Refusal {
     Damaged(String),
     #[error("stackproof: more than {0} MiB in one request are not taken; larger objects come in parts")]
     TooLarge(usize),
-    #[error("stackproof: the bucket did not answer: {0}")]
+    #[error("stackproof: {0}")]
     Unreachable(String),
     #[error("stackproof: the request was not understood: {0}")]
     NotUnderstood(String),
@@ -79,9 +79,11 @@ impl Refusal {
 
 /// An XML document as an answer.
 pub(super) fn document(status: StatusCode, body: String) -> Answer {
+    let length = HeaderValue::from(body.len());
     let mut response = Response::new(Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response.headers_mut().insert(header::CONTENT_LENGTH, length);
     response
 }
 

@@ -9,7 +9,6 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, sign};
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use http::{HeaderMap, request::Parts};
-use rand::RngExt as _;
 use sha2::{Digest as _, Sha256};
 use time::{Duration, OffsetDateTime, PrimitiveDateTime, macros::format_description};
 
@@ -24,7 +23,7 @@ const TRAILER_SIGNATURE: &str = "x-amz-trailer-signature";
 
 /// A key that is good for one run and one gateway.
 pub(super) fn made_up() -> Key {
-    let (id, secret): ([u8; 8], [u8; 32]) = (rand::rng().random(), rand::rng().random());
+    let (id, secret): ([u8; 8], [u8; 32]) = (rand::random(), rand::random());
     Key::new(format!("STACKPROOF{}", hex::encode_upper(id)), hex::encode(secret))
 }
 

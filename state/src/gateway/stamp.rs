@@ -1,7 +1,5 @@
 //! Taking over from a holder that did not say goodbye: what it remembers must not be what is there.
 
-use rand::RngExt as _;
-
 use crate::{
     bucket::{Bucket, Condition, ETag, Writer},
     checkpoint::{self, Compression, Stack},
@@ -33,7 +31,7 @@ pub async fn stamp(bucket: &Bucket, writer: &dyn Writer, stack: &Stack) -> Resul
         let Some(object) = bucket.get(&key, None).await? else { continue };
         let damaged = |why| checkpoint::Error::Damaged { key: key.clone(), why };
         let plain = form.unpack(&object.content).map_err(damaged)?;
-        let content = form.pack(&checkpoint::marked(&plain, rand::rng().random())).map_err(damaged)?;
+        let content = form.pack(&checkpoint::marked(&plain, rand::random())).map_err(damaged)?;
         let before = object.head.etag;
         let written = writer.put(&key, content, &Condition::Is(before.clone())).await?;
         all.push(Stamped { key, before, after: written.etag });
