@@ -185,7 +185,8 @@ def test_a_managed_lock_lets_in_whom_its_list_names(managed: Graph) -> None:
 def test_its_user_administers_nothing(managed: Graph) -> None:
     user = managed.the("databases/user:User")
     assert (user["name"], user["isAdmin"], user["password"]) == ("deployers", False, PASSWORD)
-    assert managed.the("databases/privilege:Privilege")["permission"] == "readonly"
+    privileges = {made["userName"]: made["permission"] for made in managed.all("databases/privilege:Privilege")}
+    assert privileges == {"administrator": "all", "deployers": "readonly"}
 
 
 def test_its_login_is_kept_for_those_who_deploy(managed: Graph) -> None:

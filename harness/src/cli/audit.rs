@@ -79,7 +79,7 @@ pub(crate) async fn run(command: Audits) -> Result<Exit, Failure> {
                 for finding in &verified.findings {
                     anstream::println!("{finding}");
                 }
-                anstream::println!("{} rows, the last {}:{}", verified.rows, verified.anchor.number, verified.anchor.hash);
+                anstream::println!("{} rows, the last {}:{}", verified.rows, verified.last.number, verified.last.hash);
             }
             if verified.is_whole() {
                 return Ok(Exit::Success);
@@ -126,7 +126,7 @@ impl List {
 
 fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["row", "when", "who", "command", "commit", "changes", "result", "after"]);
     for row in rows {
         let short = |text: &Option<String>| text.as_deref().unwrap_or("-").chars().take(8).collect::<String>();

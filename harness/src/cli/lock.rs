@@ -8,7 +8,7 @@ use stackproof::{
     Exit, Failure, Progress,
     sovereign::{HOLD_VARIABLE, Wait},
 };
-use stackproof_state::lock::{Break, Held, Status};
+use stackproof_state::lock::{Held, Status, record::Break};
 use uuid::Uuid;
 
 use super::which::Which;

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use serde_json::Value;
 use stackproof_state::{database::Database, lock::Wait};
 
 use super::{
@@ -66,7 +67,7 @@ pub async fn bootstrap(
     let moved = async {
         let moved = Stack::open_in(settings, session.backend(), toolchain.clone(), target).await?;
         moved.import_state(&state).await?;
-        if moved.export().await?["deployment"]["resources"] != state["deployment"]["resources"] {
+        if resources(&moved.export().await?) != resources(&state) {
             return Err(Failure::failed("the foundation's state is another one in the bucket than it was here")
                 .next(format!("stackproof state init --stack {}", names.stack)));
         }
@@ -78,6 +79,12 @@ pub async fn bootstrap(
     moved?;
     sweep(&first)?;
     Ok(home)
+}
+
+/// What a state has. Its secrets do not count: they are encrypted anew whenever it is written.
+fn resources(state: &Value) -> Vec<(&Value, &Value)> {
+    let resources = state["deployment"]["resources"].as_array().into_iter().flatten();
+    resources.map(|resource| (&resource["urn"], &resource["id"])).collect()
 }
 
 /// Brings a home that is there to what the program says.

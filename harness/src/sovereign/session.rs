@@ -10,7 +10,7 @@ use stackproof_state::{
     bucket::{Bucket, Writer},
     checkpoint::{self, Stack},
     gateway::{self, Gateway, Leased, Log},
-    lock::{Break, Grant, Guard, Lease, Place, Refused, Wait},
+    lock::{Grant, Guard, Lease, Place, Refused, Wait, record::Break},
 };
 use uuid::Uuid;
 

@@ -64,26 +64,6 @@ impl<'a> Vault<'a> {
         if matches!(kept.status, 200 | 201) { Ok(()) } else { Err(self.refused(what, "filled", &kept)) }
     }
 
-    /// Removes a secret for good, if it is there.
-    pub(super) async fn remove(&self, what: &str) -> Result<(), Failure> {
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("path", &self.names.secrets())
-            .append_pair("name", &self.names.named(what))
-            .append_pair("project_id", &self.names.project)
-            .finish();
-        let found = self.api.get(&self.path(&format!("secrets?{query}"))).await?;
-        for secret in found.body["secrets"].as_array().into_iter().flatten() {
-            let Some(id) = secret["id"].as_str().filter(|_| secret["name"] == self.names.named(what).as_str()) else {
-                continue;
-            };
-            let gone = self.api.send(Method::DELETE, &self.path(&format!("secrets/{id}")), None).await?;
-            if !matches!(gone.status, 200 | 204 | 404) {
-                return Err(self.refused(what, "removed", &gone));
-            }
-        }
-        Ok(())
-    }
-
     fn path(&self, rest: &str) -> String {
         format!("/secret-manager/v1beta1/regions/{}/{rest}", self.names.region)
     }

@@ -93,6 +93,16 @@ class LockDatabase(pulumi.ComponentResource):
             region=args.place.region,
             opts=own,
         )
+        # An administrator of the instance owns nothing in its databases.
+        owner = databases.Privilege(
+            f"{name}-owner",
+            instance_id=instance.id,
+            region=args.place.region,
+            database_name=database.name,
+            user_name=ADMINISTRATOR,
+            permission="all",
+            opts=own,
+        )
         user = databases.User(
             f"{name}-user",
             name=USER,
@@ -110,7 +120,8 @@ class LockDatabase(pulumi.ComponentResource):
             user_name=user.name,
             # Of tables to come. What it may do with stackproof's own is said by their migrations.
             permission="readonly",
-            opts=own,
+            # The instance changes one privilege at a time.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[owner]),
         )
         self.instance_id = instance.id
         self.host = instance.load_balancer.apply(lambda public: _endpoint(public)[0])

@@ -231,6 +231,18 @@ impl Bucket {
         })
     }
 
+    /// The bucket's policy, as the bucket has it; none where it has none.
+    ///
+    /// # Errors
+    /// When the bucket does not answer, or refuses.
+    pub async fn policy(&self) -> Result<Option<String>, Error> {
+        let ask = Ask::bucket(Method::GET, &[("policy", "")]);
+        let Some(response) = self.found(&ask).await? else { return Ok(None) };
+        let content = self.content(&ask, response).await?;
+        let strange = |why| Error::Strange { what: ask.what(self), why };
+        String::from_utf8(content.to_vec()).map(Some).map_err(|error| strange(error.to_string()))
+    }
+
     /// The rules of the bucket's lifecycle; none where it has no lifecycle.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use hyper::body::{Frame, Incoming};
 use time::OffsetDateTime;
 use tokio::{sync::Mutex, sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
     Superseded,
@@ -22,7 +23,7 @@ use super::{
     signature,
 };
 use crate::{
-    bucket::{Ask, Bucket, Condition, ETag, Error, Key},
+    bucket::{Ask, Bucket, ETag, Error, Key},
     checkpoint::{Part, Stack},
 };
 
@@ -46,6 +47,8 @@ pub(super) struct Door {
     pub(super) permission: Arc<dyn Permission>,
     pub(super) fence: Mutex<Fence>,
     pub(super) superseded: watch::Sender<Option<Superseded>>,
+    /// The lock file that the run's Pulumi has put there and not taken away again.
+    pub(super) lock_file: watch::Sender<Option<Uuid>>,
     pub(super) book: Arc<Book>,
     pub(super) stop: CancellationToken,
 }
@@ -126,6 +129,7 @@ impl Door {
             refusal.answer()
         });
         record.status = answer.status().as_u16();
+        self.note_lock_file(&record, answer.status());
         tracing::debug!(
             operation = record.operation,
             key = record.key,
@@ -144,6 +148,20 @@ impl Door {
             });
             counted.boxed_unsync()
         })
+    }
+
+    fn note_lock_file(&self, record: &Record, status: StatusCode) {
+        let file = record.key.strip_prefix(".pulumi/locks/").and_then(|rest| rest.rsplit('/').next());
+        let Some(file) = file.and_then(|file| file.strip_suffix(".json")?.parse().ok()) else { return };
+        if record.refused.is_some() || !status.is_success() {
+            return;
+        }
+        let operation = |is: Operation| record.operation == is.name();
+        if operation(Operation::PutObject) {
+            self.lock_file.send_replace(Some(file));
+        } else if operation(Operation::DeleteObject) {
+            self.lock_file.send_if_modified(|known| known.take_if(|known| *known == file).is_some());
+        }
     }
 
     fn superseded(&self, key: &str) {

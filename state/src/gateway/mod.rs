@@ -35,6 +35,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use tokio::sync::{Mutex, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 pub use log::{Log, Record};
 pub use permission::{Leased, Permission};
@@ -93,6 +94,7 @@ impl Gateway {
             permission: Arc::new(permission),
             fence: Mutex::new(fence),
             superseded: watch::Sender::new(None),
+            lock_file: watch::Sender::new(None),
             book: Arc::default(),
             stop: stop.clone(),
         });
@@ -161,6 +163,12 @@ impl Gateway {
     #[must_use]
     pub fn superseded(&self) -> watch::Receiver<Option<Superseded>> {
         self.door.superseded.subscribe()
+    }
+
+    /// Which lock file the run's Pulumi has put into the bucket and not taken away again.
+    #[must_use]
+    pub fn lock_file(&self) -> watch::Receiver<Option<Uuid>> {
+        self.door.lock_file.subscribe()
     }
 
     /// What went through so far.
