@@ -18,9 +18,9 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// In ticks.
-const TTL: u8 = 3;
+const TTL: u8 = 2;
 const MARGIN: u8 = 1;
-const PATIENCE: u8 = 2;
+const PATIENCE: u8 = 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
@@ -370,6 +370,13 @@ fn walk(bounds: Bounds) {
     println!("{} states in {:?}", checker.unique_state_count(), began.elapsed());
     checker.assert_properties();
     assert!(checker.unique_state_count() > 1000);
+}
+
+#[test]
+fn explore() {
+    let Ok(b) = std::env::var("B") else { return };
+    let b: Vec<u8> = b.split(',').map(|x| x.parse().unwrap()).collect();
+    walk(Bounds { nodes: b[0].into(), horizon: b[1], losses: b[2], crashes: b[3] });
 }
 
 #[test]
