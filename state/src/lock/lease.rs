@@ -133,8 +133,16 @@ impl Lease {
         let until = sent.after(good);
         let (told, state) = watch::channel(State::Good(until));
         let (commands, asked) = mpsc::channel(4);
-        let keeper =
-            Keeper { stack, holder: grant.holder.to_string(), fence: grant.fence.to_string(), ttl, good, until, told };
+        let keeper = Keeper {
+            stack,
+            holder: grant.holder.to_string(),
+            fence: grant.fence.to_string(),
+            ttl,
+            good,
+            until,
+            told,
+            failed: None,
+        };
         let task = AbortOnDropHandle::new(tokio::spawn(keeper.keep(asked)));
         Self { grant, abandoned, state, commands, _task: task }
     }
