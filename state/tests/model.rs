@@ -169,10 +169,11 @@ impl World {
         match message.what {
             What::Acquire => {
                 let first = first_alive(&mut self.stack.clone(), self.now);
+                let had = self.stack.clone().status(now).run;
+                // Whoever asks again for what it has is no newcomer.
+                let again = had.is_some_and(|run| run.holder == id(from));
                 let answer = self.stack.acquire(&request(from), now);
                 if let Answer::Granted { grant, .. } = answer {
-                    // Whoever asks again for what it has is no newcomer.
-                    let again = grant.since < now;
                     self.overtaken |= !again && first.is_some_and(|first| first != id(from));
                     if heard {
                         let until = message.sent + TTL - MARGIN;
