@@ -232,7 +232,7 @@ async fn histories(seeds: std::ops::Range<u64>, restarts: u32) {
          {abandoned} leases abandoned, {restarted} restarts of the database"
     );
     // Faults that never hit anything prove nothing.
-    assert!(restarted > 0 && abandoned > 0 && leases > seen.len(), "{seen:?}");
+    assert!(restarted > 0 && abandoned > 0 && refused > 0 && leases > seen.len(), "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -43,8 +43,7 @@ async fn one_at_a_time_and_whoever_waits_is_served_in_order() {
         let (lock, told) = (lock.clone(), told.clone());
         let (queued, mut in_queue) = mpsc::unbounded_channel();
         waiting.push(tokio::spawn(async move {
-            let lease =
-                lock.acquire(owner(who), LONG, None, |place| queued.send(place.position).unwrap()).await.unwrap();
+            let lease = lock.acquire(owner(who), LONG, None, |place| _ = queued.send(place.position)).await.unwrap();
             told.send((who, lease.fence())).unwrap();
             lease.release().await.unwrap();
         }));
@@ -130,7 +129,7 @@ async fn maintenance_lets_only_its_own_commands_in() {
     let (queued, mut in_queue) = mpsc::unbounded_channel();
     let outside = tokio::spawn({
         let lock = lock.clone();
-        async move { lock.acquire(owner("bob"), LONG, None, |place| queued.send(place.position).unwrap()).await }
+        async move { lock.acquire(owner("bob"), LONG, None, |place| _ = queued.send(place.position)).await }
     });
     in_queue.recv().await.unwrap();
     let token = Some(hold.token());
@@ -199,7 +198,7 @@ async fn a_database_that_restarts_loses_no_lease_and_no_place_in_the_queue() {
     let (queued, mut in_queue) = mpsc::unbounded_channel();
     let waiting = tokio::spawn({
         let lock = lock.clone();
-        async move { lock.acquire(owner("bob"), LONG, None, |place| queued.send(place.position).unwrap()).await }
+        async move { lock.acquire(owner("bob"), LONG, None, |place| _ = queued.send(place.position)).await }
     });
     in_queue.recv().await.unwrap();
     server.kill();

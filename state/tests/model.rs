@@ -18,9 +18,9 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// In ticks.
-const TTL: u8 = 3;
+const TTL: u8 = 2;
 const MARGIN: u8 = 1;
-const PATIENCE: u8 = 2;
+const PATIENCE: u8 = 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
@@ -77,21 +77,32 @@ struct World {
     crashes: u8,
 }
 
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Fate {
+    Answered,
+    /// It arrives; its answer does not.
+    Mute,
+    /// It never arrives.
+    Lost,
+    /// It is on its way for some time.
+    Slow,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Action {
     Tick,
-    Send(usize),
-    Done(usize),
-    GiveUp(usize),
+    /// It asks for the lock, or renews its lease.
+    Ask(usize, Fate),
+    /// It gives the lock back, or gives up.
+    Leave(usize, Fate),
     Crash(usize),
-    /// The sender no longer waits for its request, which may still arrive.
+    /// The sender no longer waits for its slow request, which arrives all the same.
     TimeOut(usize),
-    Look(usize),
     Arrive(usize),
-    Deliver(usize),
-    /// The request arrives; its answer does not.
-    Mute(usize),
-    Drop(usize),
+    /// It finds its lease good, and writes.
+    Look(usize),
+    Written(usize),
 }
 
 struct Bounds {
@@ -124,10 +135,28 @@ fn request(node: usize) -> Request {
 }
 
 impl World {
-    fn send(&mut self, from: usize, what: What, awaited: bool) {
-        self.wire.push(Message { from, sent: self.now, what, awaited });
+    fn send(&mut self, from: usize, what: What, awaited: bool, fate: Fate) {
+        self.losses += u8::from(fate != Fate::Answered);
+        let message = Message { from, sent: self.now, what, awaited };
+        match fate {
+            Fate::Answered => self.deliver(message, true),
+            Fate::Mute => self.deliver(message, false),
+            Fate::Lost => {}
+            Fate::Slow => {
+                self.wire.push(message);
+                self.wire.sort_unstable();
+                self.nodes[from].pending = awaited;
+            }
+        }
+    }
+
+    /// Nobody waits for the answers to what this node has sent.
+    fn forget(&mut self, node: usize) {
+        self.nodes[node].pending = false;
+        for message in self.wire.iter_mut().filter(|message| message.from == node) {
+            message.awaited = false;
+        }
         self.wire.sort_unstable();
-        self.nodes[from].pending = awaited;
     }
 
     /// The database does what it is asked.
@@ -140,10 +169,11 @@ impl World {
         match message.what {
             What::Acquire => {
                 let first = first_alive(&mut self.stack.clone(), self.now);
+                let had = self.stack.clone().status(now).run;
+                // Whoever asks again for what it has is no newcomer.
+                let again = had.is_some_and(|run| run.holder == id(from));
                 let answer = self.stack.acquire(&request(from), now);
                 if let Answer::Granted { grant, .. } = answer {
-                    // Whoever asks again for what it has is no newcomer.
-                    let again = grant.since < now;
                     self.overtaken |= !again && first.is_some_and(|first| first != id(from));
                     if heard {
                         let until = message.sent + TTL - MARGIN;
@@ -233,105 +263,82 @@ impl Model for Bounds {
         if world.now < self.horizon {
             actions.push(Action::Tick);
         }
-        let may_lose = world.losses < self.losses;
+        // What is not awaited has no answer to lose.
+        let (asked, told): (&[Fate], &[Fate]) = if world.losses < self.losses {
+            (&[Fate::Answered, Fate::Mute, Fate::Lost, Fate::Slow], &[Fate::Answered, Fate::Lost, Fate::Slow])
+        } else {
+            (&[Fate::Answered], &[Fate::Answered])
+        };
         for (number, node) in world.nodes.iter().enumerate() {
-            match node.phase {
-                Phase::Idle if !node.pending => actions.push(Action::Send(number)),
-                Phase::Asking if !node.pending => actions.extend([Action::Send(number), Action::GiveUp(number)]),
-                Phase::Holding { until, .. } => {
-                    if !node.pending && world.now < until {
-                        actions.push(Action::Send(number));
-                    }
-                    if node.writing.is_none() && world.now < until {
-                        actions.push(Action::Look(number));
-                    }
-                    actions.push(Action::Done(number));
-                }
-                _ => {}
+            let (asks, leaves) = match node.phase {
+                Phase::Idle => (true, false),
+                Phase::Asking => (!node.pending, !node.pending),
+                Phase::Holding { until, .. } => (!node.pending && world.now < until, true),
+                Phase::Gone => (false, false),
+            };
+            if asks {
+                actions.extend(asked.iter().map(|fate| Action::Ask(number, *fate)));
             }
-            if node.pending && may_lose {
-                actions.push(Action::TimeOut(number));
+            if leaves {
+                actions.extend(told.iter().map(|fate| Action::Leave(number, *fate)));
+            }
+            if matches!(node.phase, Phase::Holding { until, .. } if node.writing.is_none() && world.now < until) {
+                actions.push(Action::Look(number));
             }
             if node.writing.is_some() {
-                actions.push(Action::Arrive(number));
+                actions.push(Action::Written(number));
             }
-            if node.phase != Phase::Gone && node.phase != Phase::Idle && world.crashes < self.crashes {
+            if node.pending {
+                actions.push(Action::TimeOut(number));
+            }
+            let works = matches!(node.phase, Phase::Asking | Phase::Holding { .. });
+            if works && world.crashes < self.crashes {
                 actions.push(Action::Crash(number));
             }
         }
-        for (number, message) in world.wire.iter().enumerate() {
-            actions.push(Action::Deliver(number));
-            if may_lose {
-                actions.push(Action::Drop(number));
-                if message.awaited {
-                    actions.push(Action::Mute(number));
-                }
-            }
-        }
+        actions.extend((0..world.wire.len()).map(Action::Arrive));
     }
 
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
         let mut world = world.clone();
         match action {
             Action::Tick => world.now += 1,
-            Action::Send(node) => match world.nodes[node].phase {
-                Phase::Holding { fence, .. } => world.send(node, What::Renew(fence), true),
+            Action::Ask(node, fate) => match world.nodes[node].phase {
+                Phase::Holding { fence, .. } => world.send(node, What::Renew(fence), true, fate),
                 _ => {
                     world.nodes[node].phase = Phase::Asking;
-                    world.send(node, What::Acquire, true);
+                    world.send(node, What::Acquire, true, fate);
                 }
             },
-            Action::Done(node) => {
-                let Phase::Holding { fence, .. } = world.nodes[node].phase else { return None };
+            Action::Leave(node, fate) => {
+                let what = match world.nodes[node].phase {
+                    Phase::Holding { fence, .. } => What::Release(fence),
+                    _ => What::GiveUp,
+                };
+                world.forget(node);
                 world.nodes[node].phase = Phase::Gone;
-                world.send(node, What::Release(fence), false);
-            }
-            Action::GiveUp(node) => {
-                world.nodes[node].phase = Phase::Gone;
-                world.send(node, What::GiveUp, false);
+                world.send(node, what, false, fate);
             }
             Action::Crash(node) => {
                 world.crashes += 1;
+                world.forget(node);
                 world.nodes[node].phase = Phase::Gone;
-                world.nodes[node].pending = false;
-                for message in world.wire.iter_mut().filter(|message| message.from == node) {
-                    message.awaited = false;
-                }
             }
-            Action::TimeOut(node) => {
-                world.losses += 1;
-                world.nodes[node].pending = false;
-                for message in world.wire.iter_mut().filter(|message| message.from == node) {
-                    message.awaited = false;
-                }
+            Action::TimeOut(node) => world.forget(node),
+            Action::Arrive(number) => {
+                let message = world.wire.remove(number);
+                world.deliver(message, true);
             }
             Action::Look(node) => {
                 let Phase::Holding { fence, .. } = world.nodes[node].phase else { return None };
                 world.nodes[node].writing = Some(fence);
             }
-            Action::Arrive(node) => {
+            Action::Written(node) => {
                 let fence = world.nodes[node].writing.take()?;
                 world.refused |= fence < world.register;
                 world.register = world.register.max(fence);
             }
-            Action::Deliver(number) => {
-                let message = world.wire.remove(number);
-                world.deliver(message, true);
-            }
-            Action::Mute(number) => {
-                world.losses += 1;
-                let message = world.wire.remove(number);
-                world.deliver(message, false);
-            }
-            Action::Drop(number) => {
-                world.losses += 1;
-                let message = world.wire.remove(number);
-                if message.awaited {
-                    world.nodes[message.from].pending = false;
-                }
-            }
         }
-        world.wire.sort_unstable();
         Some(world)
     }
 
@@ -355,10 +362,6 @@ impl Model for Bounds {
             Property::sometimes("a lease is abandoned and the next one works", |_, world: &World| {
                 !world.stack.clone().status(at(world.now)).abandoned.is_empty() && world.valid().next().is_some()
             }),
-            Property::sometimes("somebody got the lock and does not know", |_, world: &World| {
-                let run = world.stack.clone().status(at(world.now)).run;
-                run.is_some_and(|run| world.nodes.iter().any(|node| node.phase == Phase::Asking) && run.holder == id(0))
-            }),
             Property::sometimes("all were served", |_, world: &World| world.register as usize == world.nodes.len()),
         ]
     }
@@ -373,11 +376,23 @@ fn walk(bounds: Bounds) {
 }
 
 #[test]
-fn two_with_every_fault() {
+fn two_of_which_one_crashes_and_a_request_goes_wrong() {
+    walk(Bounds { nodes: 2, horizon: 4, losses: 1, crashes: 1 });
+}
+
+#[test]
+fn three_of_which_one_crashes() {
+    walk(Bounds { nodes: 3, horizon: 3, losses: 0, crashes: 1 });
+}
+
+#[test]
+#[ignore = "a long proof: accept --full"]
+fn two_of_which_one_crashes_and_two_requests_go_wrong() {
     walk(Bounds { nodes: 2, horizon: 5, losses: 2, crashes: 1 });
 }
 
 #[test]
-fn three_with_one_loss_and_one_crash() {
-    walk(Bounds { nodes: 3, horizon: 4, losses: 1, crashes: 1 });
+#[ignore = "a long proof: accept --full"]
+fn three_and_a_request_goes_wrong() {
+    walk(Bounds { nodes: 3, horizon: 3, losses: 1, crashes: 0 });
 }

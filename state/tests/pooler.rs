@@ -77,7 +77,7 @@ async fn pooler(program: PathBuf, server: &Server) -> Pooler {
         "[databases]\nlocks = host=127.0.0.1 port={} dbname=locks\n\
          [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\n\
          auth_type = trust\nauth_file = {folder}/users\npool_mode = transaction\ndefault_pool_size = 2\n\
-         server_tls_sslmode = verify-full\nserver_tls_ca_file = {folder}/ca.pem\n",
+         server_tls_sslmode = verify-full\nserver_tls_ca_file = {folder}/ca.pem\nlogfile = {folder}/log\n",
         server.at.port(),
         at.port(),
         folder = folder.display(),

@@ -108,8 +108,7 @@ impl Chain {
         }
         let whole = row.expected() == row.hash;
         // What follows a strange row is told with that.
-        let expected =
-            whole && row.number == before + 1 && !self.strange.last().is_some_and(|row| row.number == before);
+        let expected = whole && row.number == before + 1 && self.strange.last().is_none_or(|row| row.number != before);
         if expected && row.previous != previous {
             self.findings.push(Finding::Unchained { number: row.number });
         }
@@ -137,10 +136,10 @@ impl Chain {
             None if self.rows > 0 => self.findings.push(Finding::Head { number: last.number }),
             _ => {}
         }
-        if let Some(anchor) = anchor.filter(|anchor| anchor.number > 0) {
-            if self.hashes.get(&anchor.number) != Some(&anchor.hash) {
-                self.findings.push(Finding::Anchor { number: anchor.number });
-            }
+        if let Some(anchor) = anchor.filter(|anchor| anchor.number > 0)
+            && self.hashes.get(&anchor.number) != Some(&anchor.hash)
+        {
+            self.findings.push(Finding::Anchor { number: anchor.number });
         }
         self.findings.sort_by_key(Finding::place);
         Verified { rows: self.rows, last, findings: self.findings }

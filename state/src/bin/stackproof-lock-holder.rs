@@ -72,6 +72,8 @@ async fn work(lease: Lease, register: &mut BufReader<TcpStream>) -> Result<(), F
         if !guard.is_valid() {
             return Ok(());
         }
+        // Between looking and writing anything may happen: this is where a process should be stopped.
+        tokio::time::sleep(Duration::from_millis(15)).await;
         let line = format!("{} {} {}\n", guard.fence(), lease.grant().holder, looked.as_nanos());
         register.write_all(line.as_bytes()).await?;
         let mut answer = String::new();
@@ -79,7 +81,6 @@ async fn work(lease: Lease, register: &mut BufReader<TcpStream>) -> Result<(), F
         if answer != "ok\n" {
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_millis(15)).await;
     }
     // Lost meanwhile, or the database is gone: it runs out.
     if let Err(error) = lease.release().await {

@@ -11,6 +11,9 @@ use super::{Database, Error, Result, ask, session::Session};
 /// The channel on which the database tells who should ask again.
 const CHANNEL: &str = "stackproof_lock";
 
+/// How long reading rows may take.
+const READ: Duration = Duration::from_secs(60);
+
 /// A connection that is made anew whenever it breaks.
 pub(crate) struct Link {
     database: Database,
@@ -101,7 +104,10 @@ impl Link {
             .map(|value| (value as &(dyn tokio_postgres::types::ToSql + Sync), tokio_postgres::types::Type::TEXT))
             .collect();
         let session = self.session().await?;
-        session.client.query_typed(query, &typed).await.map_err(|error| Error::of(&at, "reading", &error))
+        let read = timeout(READ, session.client.query_typed(query, &typed)).await;
+        let read =
+            read.map_err(|_| Error::Unreachable { at: at.clone(), why: "it takes too long to read".to_owned() })?;
+        read.map_err(|error| Error::of(&at, "reading", &error))
     }
 
     /// Waits until it is notified of this. For ever, where there is no connection.

@@ -6,11 +6,12 @@ use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
+    time::timeout,
 };
 use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, types::Type};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Database, Error, Result};
+use super::{CONNECT, Database, Error, Result};
 
 /// A connection, for as long as it is kept.
 pub(super) struct Session {
@@ -22,15 +23,23 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) async fn open(database: &Database) -> Result<Self> {
-        let failed = |error| Error::of(&database.at, "connecting", &error);
+        // The configuration limits the TCP connection only, not what is said on it.
+        let late = |_| Error::Unreachable { at: database.at.clone(), why: "it takes too long to let us in".to_owned() };
+        timeout(2 * CONNECT, Self::connect(database))
+            .await
+            .map_err(late)?
+            .map_err(|error| Error::of(&database.at, "connecting", &error))
+    }
+
+    async fn connect(database: &Database) -> std::result::Result<Self, tokio_postgres::Error> {
         let (told, notes) = mpsc::unbounded_channel();
         let (client, task) = match database.tls.clone() {
             Some(tls) => {
-                let (client, connection) = database.config.connect(tls).await.map_err(failed)?;
+                let (client, connection) = database.config.connect(tls).await?;
                 (client, tokio::spawn(drive(connection, told)))
             }
             None => {
-                let (client, connection) = database.config.connect(NoTls).await.map_err(failed)?;
+                let (client, connection) = database.config.connect(NoTls).await?;
                 (client, tokio::spawn(drive(connection, told)))
             }
         };

@@ -133,8 +133,16 @@ impl Lease {
         let until = sent.after(good);
         let (told, state) = watch::channel(State::Good(until));
         let (commands, asked) = mpsc::channel(4);
-        let keeper =
-            Keeper { stack, holder: grant.holder.to_string(), fence: grant.fence.to_string(), ttl, good, until, told };
+        let keeper = Keeper {
+            stack,
+            holder: grant.holder.to_string(),
+            fence: grant.fence.to_string(),
+            ttl,
+            good,
+            until,
+            told,
+            failed: None,
+        };
         let task = AbortOnDropHandle::new(tokio::spawn(keeper.keep(asked)));
         Self { grant, abandoned, state, commands, _task: task }
     }
@@ -212,14 +220,16 @@ struct Keeper {
     good: Duration,
     until: Clocks,
     told: watch::Sender<State>,
+    /// Why the last renewal failed, if it did.
+    failed: Option<database::Error>,
 }
 
 /// A renewal that failed.
 enum Missed {
     /// The lease is lost.
     Lost(String),
-    /// There is time to try again.
-    Later(database::Error),
+    /// There may be time to try again.
+    Later,
 }
 
 impl Keeper {
@@ -237,9 +247,9 @@ impl Keeper {
                         self.told.send_replace(State::Lost(why));
                         lost = true;
                     }
-                    Err(Missed::Later(error)) => {
-                        tracing::debug!(%error, "a lease could not be renewed yet");
-                        next = Instant::now() + backoff.next();
+                    // Again before it runs out, and once when it has.
+                    Err(Missed::Later) => {
+                        next = (Instant::now() + backoff.next()).min(self.until.running.max(Instant::now()));
                     }
                 },
                 command = asked.recv() => match command {
@@ -276,21 +286,25 @@ impl Keeper {
         let sent = Clocks::now();
         if self.until.passed() {
             // It may still be good there, but who knows for how long.
-            return Err(Missed::Lost(
-                "it was not renewed in time: this machine or this process stood still".to_owned(),
-            ));
+            return Err(Missed::Lost(match self.failed.take() {
+                Some(error) => format!("it could not be renewed in time: {error}"),
+                None => "it was not renewed in time: this machine or this process stood still".to_owned(),
+            }));
         }
         match self.stack.renew(&self.holder, &self.fence, self.left()).await {
             Ok(Held::Held { .. }) => {
                 self.until = sent.after(self.good);
                 self.told.send_replace(State::Good(self.until));
+                self.failed = None;
                 Ok(())
             }
             Ok(Held::Lost) => Err(Missed::Lost(GONE.to_owned())),
-            Err(error) if self.until.passed() || !error.passes() => {
-                Err(Missed::Lost(format!("it could not be renewed: {error}")))
+            Err(error) if error.passes() => {
+                tracing::debug!(%error, "a lease could not be renewed yet");
+                self.failed = Some(error);
+                Err(Missed::Later)
             }
-            Err(error) => Err(Missed::Later(error)),
+            Err(error) => Err(Missed::Lost(format!("it could not be renewed: {error}"))),
         }
     }
 

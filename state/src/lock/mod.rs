@@ -16,6 +16,10 @@
 //! # drop(guard); Ok(()) }
 //! ```
 //!
+//! It rests on a database that keeps what it has committed. One that fails over to a standby that lacks the last commits
+//! may give a fencing number twice: then only the bucket, whose checkpoint was stamped, still refuses the older holder.
+//! Whoever may deploy may also break leases and give a wrong name; the audit trail records the database's user as well.
+//!
 //! - [`protocol`] is the whole of it without a database: what each step does. [`record`] has its values.
 //! - [`Lock`] asks, [`Lease`] is what one gets, [`Guard`] is what the gateway looks at, [`Refused`] is why not.
 

@@ -151,7 +151,7 @@ impl Stack {
         for place in [&mut self.run, &mut self.hold] {
             taken = taken.or_else(|| place.take_if(|grant| grant.holder == holder));
         }
-        let Some(grant) = taken else { return Break::NotFound { standing: self.standing(now) } };
+        let Some(grant) = taken else { return Break::NotFound { standing: Box::new(self.standing(now)) } };
         self.abandon(Abandoned { grant: grant.clone(), ended: now, broken: Some(broken) });
         Break::Broken { grant }
     }

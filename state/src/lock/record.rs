@@ -204,7 +204,7 @@ pub enum Break {
     /// This holder has none.
     NotFound {
         /// Who has.
-        standing: Standing,
+        standing: Box<Standing>,
     },
 }
 

@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, os::unix::fs::PermissionsExt, sync::LazyLock, time::Duration};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use stackproof_planes::{
     databases::{self, Databases, Instance, Phase, Secret, User},
     network::Place,
@@ -32,6 +32,8 @@ pub(crate) struct Authority {
 
 pub(crate) static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| {
     let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+    // Another name than the certificate's, or that looks self-signed to OpenSSL.
+    params.distinguished_name.push(DnType::CommonName, "the tests' authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
     let root = params.self_signed(&key).unwrap().pem();
