@@ -22,7 +22,7 @@ use super::{
     signature,
 };
 use crate::{
-    bucket::{Ask, Bucket, Condition, ETag, Error, Key},
+    bucket::{Ask, Bucket, ETag, Error, Key},
     checkpoint::{Part, Stack},
 };
 
