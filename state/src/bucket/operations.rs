@@ -129,7 +129,7 @@ impl Bucket {
     /// When the bucket does not answer, or refuses.
     pub async fn versions(&self, prefix: &str) -> Result<Vec<Version>, Error> {
         let full = format!("{}{prefix}", self.access.prefix);
-        let (mut all, mut after) = (Vec::new(), None::<(String, String)>);
+        let (mut all, mut after) = (Vec::new(), None::<xml::Marker>);
         loop {
             let mut ask = Ask::bucket(Method::GET, &[("versions", ""), ("prefix", &full)]);
             if let Some((key, version)) = after.take() {

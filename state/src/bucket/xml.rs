@@ -57,8 +57,11 @@ pub(super) fn listing(text: &str) -> Result<(Vec<Listed>, Option<String>), Strin
     Ok((all, more.then(|| child(root, "NextContinuationToken").to_owned())))
 }
 
-/// A page of versions, and the key and version that the next begins after.
-pub(super) fn versions(text: &str) -> Result<(Vec<Version>, Option<(String, String)>), String> {
+/// The key and version that a page begins after.
+pub(super) type Marker = (String, String);
+
+/// A page of versions, and where the next begins.
+pub(super) fn versions(text: &str) -> Result<(Vec<Version>, Option<Marker>), String> {
     let document = parse(text)?;
     let root = document.root_element();
     let all = root

@@ -25,7 +25,6 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     net::TcpStream,
     process::{Child, ChildStdout, Command},
-    sync::watch,
 };
 
 use crate::fixture::{Ground, Place, bucket, key, lease, stack, state, through};
@@ -90,9 +89,9 @@ async fn a_write_held_up_until_the_lease_ran_out_is_refused() {
 #[tokio::test]
 async fn a_write_that_hangs_at_the_bucket_is_given_up_when_the_lease_runs_out() {
     let ground = Ground::local().await;
-    let short = Duration::from_millis(500);
-    let (_lease, permission) = watch::channel(Some(Instant::now() + short));
+    let (lease, permission) = lease();
     let gateway = Gateway::open(ground.bucket.clone(), &[stack()], permission).await.unwrap();
+    lease.send_replace(Some(Instant::now() + Duration::from_secs(2)));
     ground.faults.swallow.store(1, Ordering::SeqCst);
     let write = |content: &'static str| {
         let run = through(&gateway);
@@ -158,12 +157,11 @@ struct Process {
 }
 
 impl Process {
-    /// Starts one that holds the lease for so long.
-    async fn start(ground: &Ground, lease: Duration) -> Self {
+    /// Starts one, which holds a lease of an hour.
+    async fn start(ground: &Ground) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "fencing::gateway_process", "--ignored", "--nocapture"])
             .env("STATE_TEST_ENDPOINT", &ground.endpoint)
-            .env("STATE_TEST_LEASE_MS", lease.as_millis().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -178,6 +176,17 @@ impl Process {
         };
         let [address, id, secret] = told.split(' ').collect::<Vec<_>>().try_into().unwrap();
         Self { child, lines, address: address.into(), id: id.into(), secret: secret.into() }
+    }
+
+    /// Leaves it so much of its lease.
+    async fn shorten(&mut self, lease: Duration) {
+        let line = format!("{}\n", lease.as_millis());
+        self.child.stdin.as_mut().unwrap().write_all(line.as_bytes()).await.unwrap();
+        self.says("SHORTENED").await;
+    }
+
+    async fn says(&mut self, word: &str) {
+        while self.lines.next_line().await.unwrap().expect("the gateway's process ended") != word {}
     }
 
     async fn put(&self, content: &'static str) -> Result<(), Error> {
@@ -206,18 +215,25 @@ impl Process {
 #[ignore = "the tests of paused processes start it"]
 async fn gateway_process() {
     let endpoint = std::env::var("STATE_TEST_ENDPOINT").expect("started by another test");
-    let lease: u64 = std::env::var("STATE_TEST_LEASE_MS").unwrap().parse().unwrap();
-    let until = Instant::now() + Duration::from_millis(lease);
-    let (_lease, permission) = watch::channel(Some(until));
+    let (lease, permission) = lease();
     let own = bucket(&endpoint, "state", "", "SCWOWNER000000000000", "owner-secret");
     let gateway = Gateway::open(own, &[stack()], permission).await.unwrap();
     let (id, secret) = gateway.key();
     println!("GATEWAY {} {id} {secret}", gateway.address());
     let mut superseded = gateway.superseded();
-    superseded.wait_for(Option::is_some).await.unwrap();
-    println!("SUPERSEDED");
-    let mut end = String::new();
-    tokio::io::stdin().read_to_string(&mut end).await.unwrap();
+    let told = async {
+        superseded.wait_for(Option::is_some).await.unwrap();
+        println!("SUPERSEDED");
+        std::future::pending().await
+    };
+    let heard = async {
+        let mut lines = BufReader::new(tokio::io::stdin()).lines();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            lease.send_replace(Some(Instant::now() + Duration::from_millis(line.parse().unwrap())));
+            println!("SHORTENED");
+        }
+    };
+    tokio::select! { () = told => {}, () = heard => {} }
 }
 
 #[rstest]
@@ -226,19 +242,19 @@ async fn a_holder_paused_beyond_its_lease_writes_nothing_when_it_goes_on(
     #[values(Place::Local, Place::Minio)] place: Place,
 ) {
     let Some(ground) = Ground::at(place).await else { return };
-    let lease = Duration::from_millis(1500);
-    let held = Instant::now() + lease;
-    let first = Process::start(&ground, lease).await;
+    let mut first = Process::start(&ground).await;
     first.put("first").await.unwrap();
 
+    let rest = Duration::from_millis(500);
+    first.shorten(rest).await;
+    let ended = Instant::now() + rest;
     first.pause().await;
     let late = first.put("late");
-    let rest = async {
-        // Somebody else may take over when the lease has run out.
-        tokio::time::sleep_until((held + Duration::from_millis(500)).into()).await;
+    let goes_on = async {
+        tokio::time::sleep_until(ended.into()).await;
         first.signal(Signal::SIGCONT);
     };
-    let (late, ()) = tokio::join!(late, rest);
+    let (late, ()) = tokio::join!(late, goes_on);
 
     let error = late.unwrap_err();
     assert!(error.to_string().contains("the lease of this run is lost"), "{error}");
@@ -254,12 +270,12 @@ async fn a_holder_that_is_wrong_about_its_lease_is_refused_by_the_bucket(
 ) {
     let Some(ground) = Ground::at(place).await else { return };
     let first = state(&["first"]).to_string();
-    let mut paused = Process::start(&ground, Duration::from_secs(3600)).await;
+    let mut paused = Process::start(&ground).await;
     ground.bucket.put(&key(), "not a word".into(), &Condition::Always).await.unwrap();
     assert!(paused.put("x").await.is_err(), "what was not there when it was opened is not its own");
     drop(paused);
     ground.bucket.put(&key(), first.clone().into(), &Condition::Always).await.unwrap();
-    paused = Process::start(&ground, Duration::from_secs(3600)).await;
+    paused = Process::start(&ground).await;
     paused.put("{\"version\":3,\"checkpoint\":{\"stack\":\"s\"}}").await.unwrap();
 
     paused.pause().await;
@@ -279,7 +295,7 @@ async fn a_holder_that_is_wrong_about_its_lease_is_refused_by_the_bucket(
     assert!(error.to_string().contains("somebody else changed"), "{error}");
     assert_eq!(ground.content().await.unwrap(), before, "nothing of it reached the checkpoint");
     // It is told, so that its supervisor ends the run.
-    while paused.lines.next_line().await.unwrap().expect("the gateway's process ended") != "SUPERSEDED" {}
+    paused.says("SUPERSEDED").await;
     // And its successor goes on from what is there.
     let (_lease, permission) = lease();
     let gateway = Gateway::open(ground.bucket.clone(), &[stack()], permission).await.unwrap();
