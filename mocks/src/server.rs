@@ -186,7 +186,12 @@ impl Server {
         let gateway = Gateway::start(settings, Arc::clone(&authority), handler).await;
         let gateway = gateway.map_err(io("listen for the gateway"))?;
         // After the gateway, which containers reach as soon as they run. Nobody knows its port yet.
-        let reached = planes::Front { direct: gateway.direct(), authority: &authority, foreign: config.foreign, own: own.clone() };
+        let reached = planes::Front {
+            direct: gateway.direct(),
+            authority: &authority,
+            foreign: config.foreign,
+            own: own.clone(),
+        };
         let planes = Planes::start(&cloud, blobs, &config.planes, reached).await;
         if let Some(planes) = &planes {
             let planes = Arc::clone(planes);

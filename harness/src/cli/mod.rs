@@ -1,6 +1,7 @@
 //! The command line: one file a command, each thin.
 
 mod accept;
+mod audit;
 mod bench;
 mod check;
 mod cloud;
@@ -9,11 +10,16 @@ mod deploy;
 mod doctor;
 mod exec;
 mod fault;
+mod guard;
 mod image;
+mod lock;
+mod pulumi;
 mod report;
+mod state;
 mod verify;
+mod which;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use futures::FutureExt;
@@ -67,6 +73,18 @@ enum Command {
     Refresh(deploy::Deploy),
     /// Delete everything the stack made.
     Destroy(deploy::Deploy),
+    /// Any other command of Pulumi's, under the lock: stackproof pulumi -- state delete URN.
+    Pulumi(pulumi::Pulumi),
+    Guard(guard::Guard),
+    /// Who may change a stack: status, hold, release, break.
+    #[command(subcommand)]
+    Lock(lock::Locks),
+    /// The state: init, history, show, diff, restore, backup, verify, size, recover.
+    #[command(subcommand)]
+    State(state::States),
+    /// Who changed what: list, verify, export.
+    #[command(subcommand)]
+    Audit(audit::Audits),
 }
 
 /// Parses the command line, runs the command, prints a failure and turns it into the exit code.
@@ -81,10 +99,17 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+/// A time as people write it: `90s`, `10m`, `1h 30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration: jiff::SignedDuration = text.parse().map_err(|_| "expected a time such as 90s, 10m or 1h")?;
+    duration.try_into().map_err(|_| "expected a time that is not negative".to_owned())
+}
+
 fn dispatch(command: Command) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::environment("no threads could be started").because(error))?;
     let work = match command {
+        Command::Guard(guard) => return guard::run(guard),
         Command::Accept(arguments) => return accept::run(arguments),
         Command::Verify(arguments) => return verify::run(arguments),
         Command::Check(arguments) => return check::run(&arguments),
@@ -103,6 +128,10 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         }
         Command::Refresh(arguments) => deploy::run(arguments, Operation::Refresh).boxed(),
         Command::Destroy(arguments) => deploy::run(arguments, Operation::Destroy).boxed(),
+        Command::Pulumi(arguments) => return runtime.block_on(pulumi::run(arguments)),
+        Command::Lock(command) => return runtime.block_on(lock::run(command)),
+        Command::State(command) => return runtime.block_on(state::run(command)),
+        Command::Audit(command) => return runtime.block_on(audit::run(command)),
     };
     runtime.block_on(work).map(|()| Exit::Success)
 }

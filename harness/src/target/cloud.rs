@@ -174,8 +174,11 @@ impl CloudProcess {
     }
 }
 
-/// This same program. Tests of the library name it in `STACKPROOF_BIN`.
-pub(crate) fn program() -> Result<PathBuf, Failure> {
+/// This same program: the `stackproof` command. Tests of the library name it in `STACKPROOF_BIN`.
+///
+/// # Errors
+/// When it is not built.
+pub fn program() -> Result<PathBuf, Failure> {
     if let Some(path) = std::env::var_os("STACKPROOF_BIN") {
         return Ok(path.into());
     }

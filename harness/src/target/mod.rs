@@ -26,7 +26,9 @@ pub use handshake::Tls;
 pub use object::ObjectStorage;
 pub use web::{Page, Web};
 
-pub(crate) use cloud::{program, write_private};
+pub use cloud::program;
+
+pub(crate) use cloud::write_private;
 
 use stackproof_cloud::kernel::Profile;
 

@@ -221,7 +221,8 @@ impl Planes {
 
     /// Opens the doors to the databases that are public by now, and to the names that containers have.
     async fn open_doors(&self) {
-        let (databases, own) = self.store.read(|tables| (rdb_plane::doors(tables), containers_plane::own_names(tables)));
+        let (databases, own) =
+            self.store.read(|tables| (rdb_plane::doors(tables), containers_plane::own_names(tables)));
         self.doors.set("databases", databases).await;
         let ports = [(80, self.direct), (443, self.direct)].into();
         let domains = (!own.is_empty()).then(|| Door { hosts: own.into_iter().collect(), ports });
