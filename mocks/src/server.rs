@@ -18,7 +18,7 @@ use tower::ServiceExt;
 use crate::{
     control,
     front::{Door, Front},
-    gateway::{self, Authority, Gateway, Service},
+    gateway::{self, Authority, Gateway, Listeners, Service},
     identity::IamIdentity,
     kernel::{Blobs, Catalogue, Clock, Cloud, Durability, Options, Product, Profile, Store},
     listener::listen,
@@ -145,7 +145,8 @@ impl Server {
             let registry = Arc::clone(&registry);
             async move { registry.handle(request).await }.boxed()
         };
-        let planes = Planes::start(&cloud, blobs.clone(), &config.planes).await;
+        let authority = Arc::new(Authority::open(&config.authority_dir)?);
+        let planes = Planes::start(&cloud, blobs.clone(), &authority, &config.planes).await;
         let front = Front::new(cloud, Arc::new(answering), Arc::new(distributing), blobs);
         let front = Arc::new(front.map_err(StartError::Declaration)?);
         if let Some(planes) = &planes {
@@ -168,11 +169,12 @@ impl Server {
         let api = listen(at(api_port), stop.clone(), door(Door::Api)).await.map_err(io("listen for the API"))?;
         let s3 = listen(at(s3_port), stop.clone(), door(Door::ObjectStorage)).await;
         let s3 = s3.map_err(io("listen for Object Storage"))?;
-        let authority = Arc::new(Authority::open(&config.authority_dir)?);
+        let listening = planes.clone();
         let settings = gateway::Config {
             listen: at(gateway_port),
             foreign: config.foreign,
             shutdown: stop.clone(),
+            listeners: Listeners::new(move |host, port| listening.as_ref()?.listener(host, port)),
             ..gateway::Config::default()
         };
         let behind = Arc::clone(&front);

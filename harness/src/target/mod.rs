@@ -11,6 +11,7 @@ mod database;
 mod environment;
 mod handshake;
 mod object;
+mod way;
 mod web;
 
 use std::path::Path;

@@ -23,7 +23,7 @@ use std::{
 
 use parking_lot::Mutex;
 use rcgen::{
-    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    BasicConstraints, Certificate, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
     GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, PublicKeyData,
 };
 use rustls::{ServerConfig, crypto::CryptoProvider};
@@ -200,7 +200,13 @@ impl Authority {
         Ok(config)
     }
 
-    fn certify(&self, host: &str) -> Result<ServerConfig, AuthorityError> {
+    /// A certificate of its own for a host that others than the gateway answer for, and its key, both as PEM.
+    pub(crate) fn certificate(&self, host: &str) -> Result<(String, String), AuthorityError> {
+        let (certificate, key) = self.sign(host)?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+
+    fn sign(&self, host: &str) -> Result<(Certificate, KeyPair), AuthorityError> {
         let certificate_error = |source| AuthorityError::Certificate { name: host.to_owned(), source };
         let mut params = CertificateParams::new([host.to_owned()]).map_err(certificate_error)?;
         // Not the host: a common name ends at 64 characters, and no client reads it any more.
@@ -216,7 +222,11 @@ impl Authority {
         // A key a host: the serial number is derived from it and must not repeat.
         let key = KeyPair::generate().map_err(certificate_error)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(certificate_error)?;
+        Ok((certificate, key))
+    }
 
+    fn certify(&self, host: &str) -> Result<ServerConfig, AuthorityError> {
+        let (certificate, key) = self.sign(host)?;
         let tls_error = |source| AuthorityError::Tls { name: host.to_owned(), source };
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())

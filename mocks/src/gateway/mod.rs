@@ -20,4 +20,4 @@ mod proxy;
 pub use authority::{Authority, AuthorityError};
 pub use environment::Environment;
 pub use hosts::{Region, Service};
-pub use proxy::{Config, Counts, Foreign, Gateway, Handler, Plain, handler};
+pub use proxy::{Config, Counts, Foreign, Gateway, Handler, Listeners, Plain, handler};

@@ -33,8 +33,8 @@ pub(super) struct Plane {
 }
 
 impl Plane {
-    pub(super) fn new(databases: Databases, fabric: Arc<Fabric>, cloud: Weak<Cloud>) -> Self {
-        Self { databases: Arc::new(databases), fabric, cloud, watched: Mutex::default() }
+    pub(super) fn new(databases: Arc<Databases>, fabric: Arc<Fabric>, cloud: Weak<Cloud>) -> Self {
+        Self { databases, fabric, cloud, watched: Mutex::default() }
     }
 
     pub(super) async fn stop(&self) {

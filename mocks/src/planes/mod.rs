@@ -8,6 +8,7 @@ mod containers;
 mod databases;
 mod ingress;
 mod networks;
+mod serverless;
 mod tunnel;
 mod unit;
 
@@ -27,8 +28,14 @@ use stackproof_planes::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use crate::kernel::{Behind, Blobs, Cloud, Store, Tables};
+use crate::{
+    gateway::Authority,
+    kernel::{Behind, Blobs, Cloud, Store, Tables},
+    services::{rdb_plane, sdb_plane},
+};
 use networks::Networks;
+pub use serverless::Endpoint;
+use serverless::Serverless;
 use tunnel::Tunnels;
 use unit::Units;
 
@@ -60,6 +67,7 @@ pub struct Planes {
     store: Arc<Store>,
     networks: Networks,
     databases: Option<Units<databases::Plane>>,
+    serverless: Option<Serverless>,
     containers: Option<Units<containers::Plane>>,
     tunnels: Tunnels,
     /// What this machine cannot run, and what to do about it.
@@ -72,13 +80,22 @@ impl Planes {
     /// Starts everything that the cloud's resources want, now and after each change.
     ///
     /// What this machine cannot run is left out, and told by [`Planes::missing`].
-    pub async fn start(cloud: &Arc<Cloud>, blobs: Blobs, config: &Config) -> Option<Arc<Self>> {
+    pub async fn start(
+        cloud: &Arc<Cloud>,
+        blobs: Blobs,
+        authority: &Arc<Authority>,
+        config: &Config,
+    ) -> Option<Arc<Self>> {
         let Config::Everything { folder, cache, helper } = config else { return None };
         let driver = Driver::detect().await;
         let isolation = driver.isolation();
         let fabric = Arc::new(Fabric::new(driver));
         let mut missing = Vec::new();
         let databases = Databases::open(&folder.join("databases"), cache).await;
+        let databases = databases.map_err(|error| error.to_string()).and_then(|databases| {
+            let none = "no PostgreSQL on this machine: apt install postgresql, then start the cloud anew";
+            if databases.versions().is_empty() { Err(none.to_owned()) } else { Ok(Arc::new(databases)) }
+        });
         let databases = databases.map_err(|error| missing.push(format!("databases: {error}"))).ok();
         if let Some(databases) = &databases {
             forget_unknown(databases, cloud.store()).await;
@@ -89,6 +106,7 @@ impl Planes {
             store: Arc::clone(cloud.store()),
             networks: Networks::new(Arc::clone(&fabric)),
             tunnels: Tunnels::new(Arc::clone(&fabric)),
+            serverless: databases.as_ref().map(|it| Serverless::new(it, authority, &blobs, cloud)),
             databases: databases
                 .map(|it| Units::new(databases::Plane::new(it, Arc::clone(&fabric), Arc::downgrade(cloud)), cloud)),
             containers: runtime.map(|runtime| {
@@ -151,6 +169,17 @@ impl Planes {
         databases.plane().kill(instance)
     }
 
+    /// Where on this machine each host of the cloud's answers that speaks another protocol than HTTP.
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        self.serverless.as_ref().map(Serverless::endpoints).unwrap_or_default()
+    }
+
+    /// Where on this machine a host answers at a port, if it does.
+    pub fn listener(&self, host: &str, port: u16) -> Option<SocketAddr> {
+        let mut endpoints = self.endpoints().into_iter();
+        endpoints.find(|endpoint| endpoint.host == host && endpoint.port == port).map(|endpoint| endpoint.address)
+    }
+
     /// What the processes behind a database instance or a container said last; none where nothing runs for it.
     pub fn logs(&self, key: &str) -> Option<String> {
         let container = self.containers.as_ref().and_then(|containers| containers.plane().logs(key));
@@ -162,6 +191,9 @@ impl Planes {
         self.networks.update(&self.store).await;
         if let Some(databases) = &self.databases {
             databases.update();
+        }
+        if let Some(serverless) = &self.serverless {
+            serverless.update();
         }
         if let Some(containers) = &self.containers {
             containers.update();
@@ -177,15 +209,19 @@ impl Planes {
                 tracing::warn!("containers did not end in {FAREWELL:?}; they are killed");
             }
         }
+        if let Some(serverless) = &self.serverless {
+            serverless.stop().await;
+        }
         if let Some(databases) = &self.databases {
             databases.plane().stop().await;
         }
     }
 }
 
-/// Removes the databases of instances that the cloud does not know: it was in memory, or was reset.
+/// Removes the data of databases that the cloud does not know: it was in memory, or was reset.
 async fn forget_unknown(databases: &Databases, store: &Store) {
-    let unknown = |id: &String| store.read(|tables| tables.get("rdb.instance", id).is_none());
+    let kinds = [rdb_plane::KIND, sdb_plane::KIND];
+    let unknown = |id: &String| store.read(|tables| kinds.iter().all(|kind| tables.get(kind, id).is_none()));
     for id in databases.kept().into_iter().filter(unknown) {
         if let Err(error) = databases.remove(&id).await {
             tracing::warn!(%error, id, "a database that nobody knows could not be removed");
@@ -217,6 +253,7 @@ async fn follow(planes: Weak<Planes>, mut committed: tokio::sync::watch::Receive
 impl Behind for Planes {
     fn holds(&self, tables: &Tables, kind: &str, key: &str) -> bool {
         self.databases.as_ref().is_some_and(|units| units.holds(tables, kind, key))
+            || self.serverless.as_ref().is_some_and(|units| units.holds(tables, kind, key))
             || self.containers.as_ref().is_some_and(|units| units.holds(tables, kind, key))
     }
 
@@ -225,6 +262,9 @@ impl Behind for Planes {
             self.networks.reached(&self.store).await;
             if let Some(databases) = &self.databases {
                 databases.reached(keys).await;
+            }
+            if let Some(serverless) = &self.serverless {
+                serverless.reached(keys).await;
             }
             if let Some(containers) = &self.containers {
                 containers.reached(keys).await;

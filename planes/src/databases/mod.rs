@@ -23,7 +23,9 @@ mod sweep;
 mod template;
 
 pub use open::Databases;
-pub use spec::{Database, DatabaseInfo, Instance, Permission, Phase, Private, Privilege, Secret, Status, User};
+pub use spec::{
+    Database, DatabaseInfo, Instance, LocalRole, Permission, Phase, Private, Privilege, Secret, Status, User,
+};
 
 /// Why something about databases could not be done.
 #[derive(Debug, thiserror::Error)]
