@@ -91,7 +91,7 @@ async fn us1_3_a_dead_database_is_noticed_and_nothing_is_lost() {
 async fn says(login: &Login, query: &str) -> Result<String, Failure> {
     Ok(match login.query(query).await {
         Ok(rows) => rows.into_iter().filter_map(|row| row.into_iter().next()).collect::<Vec<_>>().join(", "),
-        Err(failure) => format!("refused: {}", failure.why.unwrap_or_default()),
+        Err(failure) => format!("refused: {}", failure.meaning),
     })
 }
 
