@@ -162,22 +162,20 @@ impl Plane {
         });
         let door: Arc<dyn Logins> = Arc::new(Door { store: Arc::clone(cloud.store()), key: key.to_owned() });
         let idle: Arc<dyn Idle> = Arc::new(Patience { store: Arc::clone(cloud.store()) });
-        let backend: Arc<dyn Backend> = Arc::clone(&server) as _;
+        let backend = Arc::clone(&server) as Arc<dyn Backend>;
         let known = cloud.store().read(|tables| plane::listens_at(tables.get(plane::KIND, key)?));
         let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-        let start = async |at| {
-            let (door, backend, idle) = (Arc::clone(&door), Arc::clone(&backend), Arc::clone(&idle));
-            Listener::start(&Place::Host, at, &certificate, door, backend, idle).await
-        };
         // The address it had, where that is still free.
-        let listener = match known {
-            Some(known) => match start(known).await {
-                Err(_) => start(any).await,
-                listening => listening,
-            },
-            None => start(any).await,
-        };
-        let listener = listener.map_err(|error| error.to_string())?;
+        let mut listening = Err("there is no address to listen at".to_owned());
+        for at in known.into_iter().chain([any]) {
+            let (door, backend, idle) = (Arc::clone(&door), Arc::clone(&backend), Arc::clone(&idle));
+            let started = Listener::start(&Place::Host, at, &certificate, door, backend, idle).await;
+            listening = started.map_err(|error| error.to_string());
+            if listening.is_ok() {
+                break;
+            }
+        }
+        let listener = listening?;
         let told = tell(self.cloud.clone(), key.to_owned(), listener.listens(), listener.state());
         let running = Arc::new(Running {
             server,

@@ -139,6 +139,9 @@ impl Work<'_> {
             )
         });
         let statements: Vec<String> = statements.collect();
+        if statements.is_empty() {
+            return Ok(());
+        }
         self.session.run("letting roles into databases", &statements.join(";\n")).await
     }
 

@@ -101,7 +101,7 @@ fn begin(making: &mut Making<'_, '_>, at: OffsetDateTime) {
 
 /// The database that a backup in the making is to be made of: its key.
 pub(crate) fn wanted(record: &Record) -> Option<String> {
-    (kept(record).is_none()).then(|| record.text("database_id").to_owned())
+    kept(record).is_none().then(|| record.text("database_id").to_owned())
 }
 
 /// Writes down what a backup has become: its file, and how large its database was.

@@ -93,12 +93,11 @@ fn processors(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
 
 /// A new database may begin with the content of a backup.
 fn begin_with(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
-    let Some(backup) = making.input.get("from_backup_id").and_then(Value::as_str).filter(|id| !id.is_empty()) else {
-        return Ok(());
-    };
+    let backup = making.input.get("from_backup_id").and_then(Value::as_str).filter(|id| !id.is_empty());
+    let Some(backup) = backup.map(str::to_owned) else { return Ok(()) };
     let route = "POST /serverless-sqldb/v1alpha1/regions/{region}/databases with from_backup_id";
     let project = making.text("project_id").to_owned();
-    let content = making.act(backup::KIND, |act| backup::content(act, backup, &project, route))?;
+    let content = making.act(backup::KIND, |act| backup::content(act, &backup, &project, route))?;
     plane::restore_from(making.record, content);
     Ok(())
 }
