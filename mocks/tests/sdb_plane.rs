@@ -151,7 +151,8 @@ impl Cloud {
 
     /// An application that holds these permission sets, and the policy that says so.
     async fn application(&self, sets: &[&str]) -> (Principal, String) {
-        let application = self.make("/iam/v1alpha1/applications", json!({"name": "app"})).await;
+        let application =
+            self.make("/iam/v1alpha1/applications", json!({"name": format!("app{}", sets.concat())})).await;
         let id = application["id"].as_str().unwrap().to_owned();
         let mut policy = String::new();
         if !sets.is_empty() {
