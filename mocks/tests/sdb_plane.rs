@@ -15,7 +15,7 @@ use stackproof_cloud::{
     gateway::Foreign,
     kernel::{Durability, Profile},
     planes,
-    server::{self, Server},
+    server::{self, Server, StartError},
     services::Organization,
 };
 use tempfile::TempDir;
@@ -76,7 +76,18 @@ impl Home {
                 helper: std::env::current_exe().unwrap(),
             },
         };
-        let server = Server::start(config).await.unwrap();
+        // One that was here before leaves when the last of its connections has ended.
+        let mut again = tokio::time::interval(Duration::from_millis(10));
+        let start = async {
+            loop {
+                again.tick().await;
+                match Server::start(config.clone()).await {
+                    Err(StartError::State(error)) => println!("not yet: {error}"),
+                    started => return started.unwrap(),
+                }
+            }
+        };
+        let server = tokio::time::timeout(PATIENCE, start).await.expect("the state is still in use");
         let roots = std::fs::read(self.path("authority/ca.pem")).unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Cloud { server, organization, http, roots }
@@ -122,6 +133,12 @@ impl Cloud {
         let (status, made) = self.send("POST", path, body).await;
         assert_eq!(status, 200, "POST {path}: {made}");
         made
+    }
+
+    /// Ends it, and the connections to it.
+    async fn end(self) {
+        self.server.stop().await;
+        drop(self.http);
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -449,8 +466,8 @@ async fn a_cloud_that_comes_back_has_its_databases_and_no_others() {
     let client = cloud.login(&database, &owner).await.unwrap();
     client.batch_execute("CREATE TABLE notes AS SELECT 'kept' AS text").await.unwrap();
     let at = cloud.at(&database);
-    cloud.server.stop().await;
     drop(client);
+    cloud.end().await;
 
     let cloud = home.cloud(true).await;
     let path = format!("{DATABASES}/{}", database.id);
@@ -465,7 +482,8 @@ async fn a_cloud_that_comes_back_has_its_databases_and_no_others() {
     assert_eq!(cloud.get(&path).await["started"], false);
     let client = cloud.login(&database, &owner).await.unwrap();
     assert_eq!(one(&client, "SELECT text FROM notes").await, "kept");
-    cloud.server.stop().await;
+    drop(client);
+    cloud.end().await;
 
     let cloud = home.cloud(false).await;
     assert_eq!(home.kept(), Vec::<String>::new(), "a database that nobody knows is left");
