@@ -5,7 +5,8 @@
 use std::{
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,7 +16,7 @@ use stackproof_cloud::{
     gateway::Foreign,
     kernel::{Durability, Profile},
     planes,
-    server::{self, Server, StartError},
+    server::{self, Server},
     services::Organization,
 };
 use tempfile::TempDir;
@@ -55,13 +56,13 @@ impl Home {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
-    async fn cloud(&self, keep: bool) -> Cloud {
+    async fn cloud(&self, state: Option<&str>) -> Cloud {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let organization = Organization::from_seed(1);
         let cache = std::env::temp_dir().join("stackproof-test-templates");
         std::fs::create_dir_all(&cache).unwrap();
         let config = server::Config {
-            state_dir: keep.then(|| self.path("state")),
+            state_dir: state.map(|state| self.path(state)),
             durability: Durability::Process,
             profile: Profile::Instant,
             seed: Some(1),
@@ -76,18 +77,7 @@ impl Home {
                 helper: std::env::current_exe().unwrap(),
             },
         };
-        // One that was here before leaves when the last of its connections has ended.
-        let mut again = tokio::time::interval(Duration::from_millis(10));
-        let start = async {
-            loop {
-                again.tick().await;
-                match Server::start(config.clone()).await {
-                    Err(StartError::State(error)) => println!("not yet: {error}"),
-                    started => return started.unwrap(),
-                }
-            }
-        };
-        let server = tokio::time::timeout(PATIENCE, start).await.expect("the state is still in use");
+        let server = Server::start(config).await.unwrap();
         let roots = std::fs::read(self.path("authority/ca.pem")).unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Cloud { server, organization, http, roots }
@@ -135,10 +125,11 @@ impl Cloud {
         made
     }
 
-    /// Ends it, and the connections to it.
-    async fn end(self) {
+    /// Ends it, and leaves what it knew in another state directory: its own is held as long as this process lives.
+    async fn end(self, state: &Path) {
+        let front = Arc::clone(self.server.front());
         self.server.stop().await;
-        drop(self.http);
+        front.fork(state).unwrap();
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -259,7 +250,7 @@ async fn refusal(client: &Client, statement: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_iam_grants_decides_about_the_role() {
     let home = Home::new();
-    let cloud = home.cloud(false).await;
+    let cloud = home.cloud(None).await;
     let began = Instant::now();
     let database = cloud.database(json!({"name": "app"})).await;
     println!("created in {:?}", began.elapsed());
@@ -301,7 +292,7 @@ async fn what_iam_grants_decides_about_the_role() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whom_iam_does_not_know_any_more_is_shut_out() {
     let home = Home::new();
-    let cloud = home.cloud(false).await;
+    let cloud = home.cloud(None).await;
     let database = cloud.database(json!({"name": "app"})).await;
     let (known, policy) = cloud.application(&["ServerlessSQLDatabaseReadWrite"]).await;
     let (stranger, _) = cloud.application(&[]).await;
@@ -342,7 +333,7 @@ async fn whom_iam_does_not_know_any_more_is_shut_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_runs_while_it_is_used_and_five_minutes_longer() {
     let home = Home::new();
-    let cloud = home.cloud(false).await;
+    let cloud = home.cloud(None).await;
     let owner = cloud.owner();
     let database = cloud.database(json!({"name": "app", "cpu_max": 4})).await;
     let path = format!("{DATABASES}/{}", database.id);
@@ -388,7 +379,7 @@ async fn it_runs_while_it_is_used_and_five_minutes_longer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_is_made_every_day_and_brings_back_what_was_there() {
     let home = Home::new();
-    let cloud = home.cloud(true).await;
+    let cloud = home.cloud(Some("state")).await;
     let owner = cloud.owner();
     let database = cloud.database(json!({"name": "app"})).await;
     let list = format!("{BACKUPS}?database_id={}", database.id);
@@ -440,7 +431,7 @@ async fn a_backup_is_made_every_day_and_brings_back_what_was_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_database_is_gone_with_its_files() {
     let home = Home::new();
-    let cloud = home.cloud(false).await;
+    let cloud = home.cloud(None).await;
     let database = cloud.database(json!({"name": "app"})).await;
     let client = cloud.login(&database, &cloud.owner()).await.unwrap();
     let at = cloud.at(&database).unwrap();
@@ -460,16 +451,16 @@ async fn a_deleted_database_is_gone_with_its_files() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cloud_that_comes_back_has_its_databases_and_no_others() {
     let home = Home::new();
-    let cloud = home.cloud(true).await;
+    let cloud = home.cloud(Some("state")).await;
     let owner = cloud.owner();
     let database = cloud.database(json!({"name": "app"})).await;
     let client = cloud.login(&database, &owner).await.unwrap();
     client.batch_execute("CREATE TABLE notes AS SELECT 'kept' AS text").await.unwrap();
     let at = cloud.at(&database);
     drop(client);
-    cloud.end().await;
+    cloud.end(&home.path("later")).await;
 
-    let cloud = home.cloud(true).await;
+    let cloud = home.cloud(Some("later")).await;
     let path = format!("{DATABASES}/{}", database.id);
     let mut looks = tokio::time::interval(Duration::from_millis(10));
     let open = async {
@@ -483,9 +474,9 @@ async fn a_cloud_that_comes_back_has_its_databases_and_no_others() {
     let client = cloud.login(&database, &owner).await.unwrap();
     assert_eq!(one(&client, "SELECT text FROM notes").await, "kept");
     drop(client);
-    cloud.end().await;
+    cloud.server.stop().await;
 
-    let cloud = home.cloud(false).await;
+    let cloud = home.cloud(None).await;
     assert_eq!(home.kept(), Vec::<String>::new(), "a database that nobody knows is left");
     cloud.server.stop().await;
 }
@@ -493,7 +484,7 @@ async fn a_cloud_that_comes_back_has_its_databases_and_no_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_s_tunnel_leads_to_the_real_host_and_port() {
     let home = Home::new();
-    let cloud = home.cloud(false).await;
+    let cloud = home.cloud(None).await;
     let database = cloud.database(json!({"name": "app"})).await;
     let answer = async |host: &str| {
         let gateway = cloud.server.ready().gateway_url.trim_start_matches("http://").to_owned();
@@ -522,7 +513,7 @@ async fn a_proxy_s_tunnel_leads_to_the_real_host_and_port() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_databases_have_nothing_to_do_with_each_other() {
     let home = Home::new();
-    let cloud = home.cloud(false).await;
+    let cloud = home.cloud(None).await;
     let owner = cloud.owner();
     let (one_, other) = tokio::join!(cloud.database(json!({"name": "one"})), cloud.database(json!({"name": "other"})));
     let client = cloud.login(&one_, &owner).await.unwrap();

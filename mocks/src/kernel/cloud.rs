@@ -204,6 +204,10 @@ impl Cloud {
             call.body.iter().filter(|(field, _)| field.ends_with("_id")).filter_map(|(_, value)| value.as_str());
         let keys: Vec<String> = call.ids().into_iter().chain(told).chain(named).map(str::to_owned).collect();
         behind.reached(&keys).await;
+        // What was held up by it happens before the answer, whoever else is about to let it happen.
+        if let Err(refusal) = self.settle() {
+            tracing::error!(%refusal, "a passage could not be written; it is tried again with the next change");
+        }
         let (Some(id), stored) = (told, self.catalogue.stored(resource)) else { return answer };
         let now = self.store.read(|tables| Some(self.catalogue.told(stored.kind, tables.get(stored.kind, id)?, call)));
         // What is shown only once stays shown where nothing has happened.
