@@ -5,5 +5,5 @@
 mod deployment;
 mod inventory;
 
-pub use deployment::{Adopted, Application, Deployment, Setting, changed, updates};
+pub use deployment::{Adopted, Application, Deployment, Principal, Setting, changed, updates};
 pub use inventory::{Inventory, LEFT_BY_SCALEWAY};
