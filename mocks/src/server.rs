@@ -5,7 +5,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -18,7 +18,7 @@ use tower::ServiceExt;
 use crate::{
     control,
     front::{Door, Front},
-    gateway::{self, Authority, Gateway, OwnNames, Service},
+    gateway::{self, Authority, Gateway, Listeners, OwnNames, Service},
     identity::IamIdentity,
     kernel::{Blobs, Catalogue, Clock, Cloud, Durability, Options, Product, Profile, Store},
     listener::listen,
@@ -165,11 +165,15 @@ impl Server {
         let api = listen(at(api_port), stop.clone(), door(Door::Api)).await.map_err(io("listen for the API"))?;
         let s3 = listen(at(s3_port), stop.clone(), door(Door::ObjectStorage)).await;
         let s3 = s3.map_err(io("listen for Object Storage"))?;
+        // What runs is started after the gateway that it reaches.
+        let listening = Arc::new(OnceLock::<Arc<Planes>>::new());
+        let asked = Arc::clone(&listening);
         let settings = gateway::Config {
             listen: at(gateway_port),
             foreign: config.foreign,
             own: own.clone(),
             shutdown: stop.clone(),
+            listeners: Listeners::new(move |host, port| asked.get()?.listener(host, port)),
             ..gateway::Config::default()
         };
         let behind = Arc::clone(&front);
@@ -194,6 +198,7 @@ impl Server {
         };
         let planes = Planes::start(&cloud, blobs, &config.planes, reached).await;
         if let Some(planes) = &planes {
+            drop(listening.set(Arc::clone(planes)));
             let planes = Arc::clone(planes);
             front.serve_containers(Arc::new(move |request| {
                 let planes = Arc::clone(&planes);

@@ -77,6 +77,7 @@ async fn login(subject: &Subject, id: &str) -> Result<Login, Failure> {
     let endpoint = &instance["endpoints"][0];
     Ok(Login {
         host: text(endpoint, "ip")?,
+        proxy: None,
         through: None,
         port: endpoint["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or_default(),
         user: "bench".to_owned(),

@@ -12,6 +12,7 @@ mod entrance;
 mod environment;
 mod handshake;
 mod object;
+mod way;
 mod web;
 
 use std::path::Path;

@@ -23,6 +23,7 @@ type Behind = Option<Arc<Planes>>;
 pub(super) fn routes(planes: Behind) -> Router {
     Router::new()
         .route("/planes", get(tell))
+        .route("/planes/endpoints", get(endpoints))
         .route("/planes/tunnels", post(tunnel))
         .route("/planes/probes", post(probe))
         .route("/planes/entrances", post(enter))
@@ -41,6 +42,11 @@ async fn tell(State(planes): State<Behind>) -> Json<Value> {
         }),
         None => json!({"runs": false, "missing": [], "troubles": [], "isolation": null}),
     })
+}
+
+/// Where on this machine the cloud's hosts answer that speak another protocol than HTTP: host, port, address.
+async fn endpoints(State(planes): State<Behind>) -> Json<Value> {
+    Json(json!(planes.map(|planes| planes.endpoints()).unwrap_or_default()))
 }
 
 #[derive(Deserialize)]

@@ -23,7 +23,7 @@ use std::{
 
 use parking_lot::Mutex;
 use rcgen::{
-    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    BasicConstraints, Certificate, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
     GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, PublicKeyData,
 };
 use rustls::{ServerConfig, crypto::CryptoProvider};
@@ -202,6 +202,12 @@ impl Authority {
         Ok(config)
     }
 
+    /// A certificate of its own for a host that others than the gateway answer for, and its key, both as PEM.
+    pub(crate) fn certificate(&self, host: &str) -> Result<(String, String), AuthorityError> {
+        let (certificate, key) = sign(host, &self.issuer, self.valid)?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+
     fn certify(&self, host: &str, speaks: Speaks) -> Result<ServerConfig, AuthorityError> {
         certify(host, &self.issuer, self.valid, &self.provider, speaks)
     }
@@ -226,14 +232,8 @@ pub(super) enum Speaks {
     Http2,
 }
 
-/// TLS with a certificate for this host, signed by this issuer.
-pub(super) fn certify(
-    host: &str,
-    issuer: &Issuer<'_, KeyPair>,
-    valid: Validity,
-    provider: &Arc<CryptoProvider>,
-    speaks: Speaks,
-) -> Result<ServerConfig, AuthorityError> {
+/// A certificate for this host, signed by this issuer, and its key.
+fn sign(host: &str, issuer: &Issuer<'_, KeyPair>, valid: Validity) -> Result<(Certificate, KeyPair), AuthorityError> {
     let certificate_error = |source| AuthorityError::Certificate { name: host.to_owned(), source };
     let mut params = CertificateParams::new([host.to_owned()]).map_err(certificate_error)?;
     // Not the host: a common name ends at 64 characters, and no client reads it any more.
@@ -249,7 +249,18 @@ pub(super) fn certify(
     // A key a host: the serial number is derived from it and must not repeat.
     let key = KeyPair::generate().map_err(certificate_error)?;
     let certificate = params.signed_by(&key, issuer).map_err(certificate_error)?;
+    Ok((certificate, key))
+}
 
+/// TLS with a certificate for this host, signed by this issuer.
+pub(super) fn certify(
+    host: &str,
+    issuer: &Issuer<'_, KeyPair>,
+    valid: Validity,
+    provider: &Arc<CryptoProvider>,
+    speaks: Speaks,
+) -> Result<ServerConfig, AuthorityError> {
+    let (certificate, key) = sign(host, issuer, valid)?;
     let tls_error = |source| AuthorityError::Tls { name: host.to_owned(), source };
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))

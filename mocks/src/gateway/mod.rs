@@ -27,4 +27,4 @@ pub use environment::Environment;
 pub(crate) use hosts::SCALEWAY_DOMAINS;
 pub use hosts::{Region, Service};
 pub use own::OwnNames;
-pub use proxy::{Config, Counts, Foreign, Gateway, Handler, Plain, handler};
+pub use proxy::{Config, Counts, Foreign, Gateway, Handler, Listeners, Plain, handler};

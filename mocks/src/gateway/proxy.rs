@@ -86,6 +86,31 @@ pub struct Config {
     pub grace: Duration,
     /// Stops the gateway when cancelled.
     pub shutdown: CancellationToken,
+    /// Who answers for hosts of ours at ports of their own.
+    pub listeners: Listeners,
+}
+
+/// Finds the address of this machine at which a host of ours answers at a port of its own, in its own protocol.
+#[derive(Clone)]
+pub struct Listeners(Arc<dyn Fn(&str, u16) -> Option<SocketAddr> + Send + Sync>);
+
+impl Listeners {
+    /// Asks this.
+    pub fn new(find: impl Fn(&str, u16) -> Option<SocketAddr> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(find))
+    }
+}
+
+impl Default for Listeners {
+    fn default() -> Self {
+        Self::new(|_, _| None)
+    }
+}
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listeners")
+    }
 }
 
 impl Default for Config {
@@ -99,6 +124,7 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(120),
             grace: Duration::from_secs(5),
             shutdown: CancellationToken::new(),
+            listeners: Listeners::default(),
         }
     }
 }
@@ -477,7 +503,7 @@ enum Tunnel {
     Secure(String, Arc<ServerConfig>),
     /// To a host of ours, in plain text.
     Plain(String),
-    /// To a host of somebody else's.
+    /// To a host of somebody else's, or one that speaks for itself.
     Away(TcpStream),
 }
 
@@ -505,8 +531,14 @@ async fn connect(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Bo
         },
         (_, 80) => Tunnel::Plain(host),
         _ => {
-            count(&shared.seen.unclaimed);
-            return unclaimed(&format!("{host}:{port}"));
+            let Some(address) = (shared.config.listeners.0)(&host, port) else {
+                count(&shared.seen.unclaimed);
+                return unclaimed(&format!("{host}:{port}"));
+            };
+            match foreign::connect(&address.ip().to_string(), address.port()).await {
+                Ok(server) => Tunnel::Away(server),
+                Err(error) => return unreachable_host(&host, port, &error),
+            }
         }
     };
     shared.tasks.spawn(carry(shared.clone(), request, tunnel));

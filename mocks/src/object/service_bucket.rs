@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use md5::{Digest as _, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::{digest, hmac};
@@ -68,6 +69,11 @@ impl Kept {
         }
         let (digest, size) = writer.finish().map_err(io::Error::other)?;
         Ok(Self { digest, size, md5: hex::encode(md5.finalize()) })
+    }
+
+    /// The bytes.
+    pub(crate) fn bytes(&self, blobs: &Blobs) -> io::Result<Bytes> {
+        blobs.get(&self.digest).map_err(io::Error::other)
     }
 }
 

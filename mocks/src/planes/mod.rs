@@ -11,6 +11,7 @@ mod doors;
 mod guests;
 mod ingress;
 mod networks;
+mod serverless;
 mod tunnel;
 mod unit;
 
@@ -41,6 +42,8 @@ use crons::Crons;
 use doors::Doors;
 use guests::Guests;
 use networks::Networks;
+pub use serverless::Endpoint;
+use serverless::Serverless;
 use tunnel::Tunnels;
 use unit::Units;
 
@@ -74,7 +77,7 @@ pub struct Front<'a> {
     /// Where the gateway answers as Scaleway's hosts.
     pub direct: SocketAddr,
     /// Who signs for those hosts.
-    pub authority: &'a Authority,
+    pub authority: &'a Arc<Authority>,
     /// What becomes of traffic of this machine's commands for other hosts. Containers reach none.
     pub foreign: Foreign,
     /// The names of users' own that the gateway answers for containers.
@@ -88,6 +91,7 @@ pub struct Planes {
     doors: Arc<Doors>,
     guests: Arc<Guests>,
     databases: Option<databases::Rdb>,
+    serverless: Option<Serverless>,
     containers: Option<Arc<Units<containers::Plane>>>,
     crons: Option<Arc<Crons>>,
     /// The names of users' own that lead to containers.
@@ -120,11 +124,15 @@ impl Planes {
         doors.set("gateway", vec![doors::gateway(front.direct)]).await;
         let guests = Arc::new(Guests::new(Arc::clone(&fabric), Arc::clone(&doors), front.foreign));
         let mut missing = Vec::new();
-        let databases = match databases {
-            Ok(databases) => databases::Rdb::open(databases, folder, cloud, &fabric, blobs.clone()).await,
-            Err(error) => Err(error.to_string()),
+        // One keeper of servers for both kinds.
+        let servers = databases.map(Arc::new).map_err(|error| error.to_string());
+        let databases = match &servers {
+            Ok(servers) => databases::Rdb::open(servers, folder, cloud, &fabric, blobs.clone()).await,
+            Err(error) => Err(error.clone()),
         };
         let databases = databases.map_err(|error| missing.push(format!("databases: {error}"))).ok();
+        let known = servers.ok().filter(|_| databases.is_some());
+        let serverless = known.map(|servers| Serverless::new(&servers, front.authority, &blobs, cloud));
         let runtime = runtime.map_err(|error| missing.push(format!("containers: {error}"))).ok();
         let runtime = runtime.map(|runtime| runtime.trusting(front.authority.certificate_pem().to_owned()));
         let stop = CancellationToken::new();
@@ -138,6 +146,7 @@ impl Planes {
             doors,
             tunnels: Tunnels::new(Arc::clone(&guests)),
             guests,
+            serverless,
             databases,
             crons: containers.as_ref().map(|containers| Crons::start(cloud, containers, stop.clone())),
             containers,
@@ -224,6 +233,9 @@ impl Planes {
         let (databases, own) =
             self.store.read(|tables| (rdb_plane::doors(tables), containers_plane::own_names(tables)));
         self.doors.set("databases", databases).await;
+        let serverless = self.endpoints().into_iter();
+        let at = |one: Endpoint| Door { hosts: vec![one.host], ports: [(one.port, one.address)].into() };
+        self.doors.set("serverless databases", serverless.map(at).collect()).await;
         let ports = [(80, self.direct), (443, self.direct)].into();
         let domains = (!own.is_empty()).then(|| Door { hosts: own.into_iter().collect(), ports });
         self.doors.set("domains", domains.into_iter().collect()).await;
@@ -241,6 +253,17 @@ impl Planes {
     /// How the processes of a container are; none where none runs for it.
     pub fn container(&self, key: &str) -> Option<ServiceStatus> {
         self.containers.as_ref()?.plane().status(key)
+    }
+
+    /// Where on this machine each host of the cloud's answers that speaks another protocol than HTTP.
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        self.serverless.as_ref().map(Serverless::endpoints).unwrap_or_default()
+    }
+
+    /// Where on this machine a host answers at a port, if it does.
+    pub fn listener(&self, host: &str, port: u16) -> Option<SocketAddr> {
+        let mut endpoints = self.endpoints().into_iter();
+        endpoints.find(|endpoint| endpoint.host == host && endpoint.port == port).map(|endpoint| endpoint.address)
     }
 
     /// What the processes behind a database instance or a container said last; none where nothing runs for it.
@@ -283,6 +306,9 @@ impl Planes {
         if let Some(databases) = &self.databases {
             databases.update();
         }
+        if let Some(serverless) = &self.serverless {
+            serverless.update();
+        }
         if let Some(containers) = &self.containers {
             containers.update();
         }
@@ -294,6 +320,9 @@ impl Planes {
         self.stop.cancel();
         if let Some(containers) = &self.containers {
             containers.plane().stop(FAREWELL).await;
+        }
+        if let Some(serverless) = &self.serverless {
+            serverless.stop().await;
         }
         if let Some(databases) = &self.databases {
             databases.stop().await;
@@ -333,6 +362,7 @@ impl Behind for Planes {
 
     fn holds(&self, tables: &Tables, kind: &str, key: &str) -> bool {
         self.databases.as_ref().is_some_and(|units| units.holds(tables, kind, key))
+            || self.serverless.as_ref().is_some_and(|units| units.holds(tables, kind, key))
             || self.containers.as_ref().is_some_and(|units| units.holds(tables, kind, key))
     }
 
@@ -342,6 +372,9 @@ impl Behind for Planes {
             self.networks.reached(&self.store).await;
             if let Some(databases) = &self.databases {
                 databases.reached(keys).await;
+            }
+            if let Some(serverless) = &self.serverless {
+                serverless.reached(keys).await;
             }
             if let Some(containers) = &self.containers {
                 containers.reached(keys).await;

@@ -25,7 +25,9 @@ mod template;
 
 pub use measure::Measure;
 pub use open::Databases;
-pub use spec::{Database, DatabaseInfo, Instance, Permission, Phase, Private, Privilege, Secret, Status, User};
+pub use spec::{
+    Database, DatabaseInfo, Instance, LocalRole, Permission, Phase, Private, Privilege, Secret, Status, User,
+};
 
 /// Why something about databases could not be done.
 #[derive(Debug, thiserror::Error)]

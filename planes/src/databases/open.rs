@@ -246,6 +246,21 @@ impl Databases {
         .await
     }
 
+    /// Ends an instance's server, if one runs. What it holds stays, and is there again when the instance is applied.
+    pub async fn rest(&self, id: &str) -> Result<()> {
+        let kept = self.keepers.lock().remove(checked("instance", id)?);
+        self.shared.statuses.lock().remove(id);
+        if let Some(kept) = kept {
+            kept.stop().await;
+        }
+        Ok(())
+    }
+
+    /// The socket at which an instance's server takes those who act as its local roles.
+    pub fn socket(&self, id: &str) -> PathBuf {
+        self.shared.sockets(id).join(format!(".s.PGSQL.{MAIN}"))
+    }
+
     /// Writes a database into a file, in PostgreSQL's custom format.
     pub async fn backup(&self, id: &str, database: &str, file: &Path) -> Result<()> {
         checked("instance", id)?;
@@ -257,6 +272,14 @@ impl Databases {
     pub async fn restore(&self, id: &str, database: &str, file: &Path) -> Result<()> {
         checked("instance", id)?;
         dump::restore(self.shared.engine(id)?, &self.shared.sockets(id), database, file).await?;
+        Made::forget_privileges(&self.shared.home(id), &self.shared.account, database)
+    }
+
+    /// Puts a database with the content of such a file in the place of the one there is, whose sessions end. It fails
+    /// as a whole or not at all. Apply the instance after it: who may log in is set then.
+    pub async fn replace(&self, id: &str, database: &str, file: &Path) -> Result<()> {
+        checked("instance", id)?;
+        dump::replace(self.shared.engine(id)?, &self.shared.sockets(id), database, file).await?;
         Made::forget_privileges(&self.shared.home(id), &self.shared.account, database)
     }
 

@@ -21,7 +21,7 @@ use self::{
 use super::unit::Units;
 use crate::{
     kernel::{Blobs, Cloud, Store, Tables},
-    services::{rdb_copies as told, rdb_plane as plane},
+    services::{rdb_copies as told, rdb_plane as plane, sdb_plane},
 };
 
 /// How much of a log is told.
@@ -42,7 +42,7 @@ impl Rdb {
     /// Takes the folder, and removes what is in it of resources that the cloud does not know: it was in memory, or was
     /// reset.
     pub(super) async fn open(
-        databases: Databases,
+        databases: &Arc<Databases>,
         folder: &Path,
         cloud: &Arc<Cloud>,
         fabric: &Arc<Fabric>,
@@ -56,8 +56,8 @@ impl Rdb {
         let store = Arc::clone(cloud.store());
         let files = folder.join("backups");
         std::fs::create_dir_all(&files).map_err(|error| format!("making {}: {error}", files.display()))?;
-        forget_unknown(&databases, &files, &store).await;
-        let servers = Arc::new(Servers::new(databases, Arc::clone(fabric), Arc::downgrade(cloud)));
+        forget_unknown(databases, &files, &store).await;
+        let servers = Arc::new(Servers::new(Arc::clone(databases), Arc::clone(fabric), Arc::downgrade(cloud)));
         let instances = Units::new(Instances(Arc::clone(&servers)), cloud);
         let replicas = Units::new(Replicas { servers: Arc::clone(&servers), instances: instances.clone() }, cloud);
         let room = Arc::new(Room::new(Arc::clone(&servers), instances.clone(), files, blobs, Arc::downgrade(cloud)));
@@ -141,6 +141,8 @@ async fn forget_unknown(databases: &Databases, files: &Path, store: &Store) {
         let keys = |kind: &str| tables.all(kind).map(|(key, _)| key.to_owned()).collect::<BTreeSet<String>>();
         let mut servers = keys(plane::KIND);
         servers.extend(keys(plane::REPLICA));
+        // Serverless ones are in the same folder.
+        servers.extend(keys(sdb_plane::KIND));
         // What was a replica, and is to be an instance.
         servers.extend(tables.all(plane::KIND).filter_map(|(_, record)| match plane::origin(record) {
             Some(plane::Origin::Replica(id)) => Some(id),

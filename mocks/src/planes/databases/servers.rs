@@ -39,15 +39,8 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    pub(super) fn new(databases: Databases, fabric: Arc<Fabric>, cloud: Weak<Cloud>) -> Self {
-        Self {
-            databases: Arc::new(databases),
-            fabric,
-            cloud,
-            metrics: Arc::default(),
-            watched: Mutex::default(),
-            rounds: Mutex::default(),
-        }
+    pub(super) fn new(databases: Arc<Databases>, fabric: Arc<Fabric>, cloud: Weak<Cloud>) -> Self {
+        Self { databases, fabric, cloud, metrics: Arc::default(), watched: Mutex::default(), rounds: Mutex::default() }
     }
 
     pub(super) async fn stop(&self) {

@@ -132,6 +132,7 @@ pub(crate) fn wanted(tables: &Tables, key: &str, record: &Record) -> Option<Want
             .map(|database| Database { name: database.text("name").to_owned(), owner: None })
             .collect(),
         privileges: of("rdb.privilege").filter_map(|privilege| self::privilege(privilege)).collect(),
+        local_roles: Vec::new(),
         acl: allowed(tables, key, here),
         public: public.then(|| public_at(record).unwrap_or(SocketAddr::new(here, 0))),
         private: (!addresses.is_empty()).then_some(Private { addresses, port: PORT }),
