@@ -247,6 +247,7 @@ async fn login(api: &Api, id: &str) -> Result<Login, Failure> {
     let certificate = api.get(&format!("{path}/certificate")).await?.body["content"].clone();
     Ok(Login {
         host: text(&public["ip"]),
+        proxy: None,
         through: None,
         port: public["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or_default(),
         user: "ada".to_owned(),
