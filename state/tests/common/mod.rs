@@ -159,6 +159,7 @@ fn instance() -> Instance {
         permission: databases::Permission::Readwrite,
     };
     Instance {
+        local_roles: Vec::new(),
         id: "locks".to_owned(),
         version: 15,
         certificate: AUTHORITY.certificate.clone(),
