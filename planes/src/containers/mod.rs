@@ -6,12 +6,13 @@
 
 mod container;
 mod control;
+mod engine;
 mod health;
 pub mod helper;
-mod image;
+pub(crate) mod image;
 mod init;
 mod instance;
-mod layer;
+pub(crate) mod layer;
 mod logs;
 mod runtime;
 mod service;
@@ -19,6 +20,8 @@ mod spec;
 
 pub use container::Container;
 pub use control::Usage;
+pub use engine::Engine;
+pub(crate) use engine::Inside;
 pub use health::{Unhealthy, check, listening};
 pub use helper::Helper;
 pub use image::{Blobs, Folder, Image};
@@ -48,6 +51,9 @@ pub enum Error {
     /// Its network could not be made.
     #[error(transparent)]
     Network(#[from] crate::network::Error),
+    /// The Docker daemon did not do it.
+    #[error(transparent)]
+    Docker(#[from] crate::docker::Error),
     /// The machine cannot run containers.
     #[error("containers are not supported on this machine: {missing}. {next_step}")]
     NotSupported {

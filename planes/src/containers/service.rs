@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Container, Logs, Places, Runtime, ServiceSpec, ServiceState, ServiceStatus};
+use super::{Container, Engine, Logs, Places, ServiceSpec, ServiceState, ServiceStatus};
 
 /// How long until an instance that did not take a connection is tried again.
 const AGAIN: Duration = Duration::from_millis(10);
@@ -56,7 +56,7 @@ pub struct Request {
 }
 
 struct Shared {
-    runtime: Arc<Runtime>,
+    runtime: Arc<dyn Engine>,
     places: Arc<dyn Places>,
     logs: Logs,
     state: Mutex<State>,
@@ -106,7 +106,7 @@ enum Picked {
 
 impl Service {
     /// Begins. The containers' images have to be in the runtime.
-    pub fn start(runtime: Arc<Runtime>, places: Arc<dyn Places>, spec: ServiceSpec) -> Self {
+    pub fn start(runtime: Arc<dyn Engine>, places: Arc<dyn Places>, spec: ServiceSpec) -> Self {
         let state = State {
             spec,
             deployment: 1,
