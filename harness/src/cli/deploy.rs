@@ -10,6 +10,7 @@ use stackproof::{
     target::{CloudHome, Target},
 };
 use stackproof_cloud::kernel::Profile;
+use stackproof_planes::network::Choice;
 
 /// Which stack, where.
 #[derive(Args)]
@@ -36,7 +37,7 @@ pub(crate) async fn run(deploy: Deploy, operation: Operation) -> Result<(), Fail
     }
     if deploy.target != TargetName::Scaleway && home.running().await.is_err() {
         progress.say("No local cloud is running; starting one.");
-        home.start(Profile::Instant, true).await?;
+        home.start(Profile::Instant, true, Choice::Automatic).await?;
     }
     let target = Target::running(deploy.target, &home).await?;
     let settings = Settings::of(&workspace, &deploy.stack, deploy.target);

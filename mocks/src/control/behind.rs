@@ -26,11 +26,16 @@ pub(super) fn routes(planes: Behind) -> Router {
         .with_state(planes)
 }
 
-/// What runs, what cannot, and whether isolation can be proven.
+/// What runs and how, what cannot, and whether isolation can be proven.
 async fn tell(State(planes): State<Behind>) -> Json<Value> {
     Json(match &planes {
-        Some(planes) => json!({"runs": true, "missing": planes.missing(), "isolation": planes.isolation()}),
-        None => json!({"runs": false, "missing": [], "isolation": null}),
+        Some(planes) => json!({
+            "runs": true,
+            "driver": planes.driver().name(),
+            "missing": planes.missing(),
+            "isolation": planes.isolation(),
+        }),
+        None => json!({"runs": false, "driver": null, "missing": [], "isolation": null}),
     })
 }
 

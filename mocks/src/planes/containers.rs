@@ -8,7 +8,7 @@ use std::{
 
 use parking_lot::Mutex;
 use stackproof_planes::{
-    containers::{Connection, DialError, Places, Runtime, Service, ServiceState, ServiceStatus},
+    containers::{Connection, DialError, Engine, Places, Service, ServiceState, ServiceStatus},
     network::{self, Attachment, Fabric, Member, MemberSpec},
 };
 use tokio::sync::watch;
@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub(super) struct Plane {
-    runtime: Arc<Runtime>,
+    runtime: Arc<dyn Engine>,
     fabric: Arc<Fabric>,
     blobs: Blobs,
     cloud: Weak<Cloud>,
@@ -36,7 +36,7 @@ struct Running {
 }
 
 impl Plane {
-    pub(super) fn new(runtime: Arc<Runtime>, fabric: Arc<Fabric>, blobs: Blobs, cloud: Weak<Cloud>) -> Self {
+    pub(super) fn new(runtime: Arc<dyn Engine>, fabric: Arc<Fabric>, blobs: Blobs, cloud: Weak<Cloud>) -> Self {
         Self { runtime, fabric, blobs, cloud, running: Mutex::default() }
     }
 

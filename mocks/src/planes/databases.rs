@@ -12,7 +12,7 @@ use nix::{
 use parking_lot::Mutex;
 use stackproof_planes::{
     databases::{Databases, Phase, Status},
-    network::{Fabric, MemberSpec, Place},
+    network::{Fabric, MemberSpec},
 };
 use tokio::sync::watch;
 
@@ -79,12 +79,13 @@ impl unit::Plane for Plane {
     async fn apply(&self, key: &str, wanted: &plane::Wanted) -> Result<(), String> {
         let attachments = wanted.attachments.clone();
         let member = MemberSpec { id: key.to_owned(), attachments, doors: false };
-        let member = self.fabric.set_member(member).await.map_err(|error| error.to_string())?;
+        let member = self.fabric.set_server(member).await.map_err(|error| error.to_string())?;
         let mut server = wanted.server.clone();
-        if let Place::Host = member.place {
-            // Without networks of its own it is reached at the public endpoint only.
-            server.private = None;
-        }
+        // Where it has no address in a private network, it is reached at the public endpoint only.
+        server.private = server.private.and_then(|mut private| {
+            private.addresses.retain(|address| member.addresses.contains(address));
+            (!private.addresses.is_empty()).then_some(private)
+        });
         let status = self.databases.apply(server, member.place.clone()).await.map_err(|error| error.to_string())?;
         for (what, problem) in &status.problems {
             tracing::warn!(key, what, problem, "a database is not in everything as it is wanted");

@@ -13,7 +13,7 @@ mod unit;
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -21,9 +21,10 @@ use std::{
 use axum::body::Body;
 use http::{Request, Response};
 use stackproof_planes::{
-    containers::{Helper, Runtime},
+    containers::{Engine, Error, Helper, Runtime},
     databases::Databases,
-    network::{Driver, Fabric, Isolation, Probe},
+    docker,
+    network::{Choice, Driver, Fabric, Isolation, Probe},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -52,6 +53,8 @@ pub enum Config {
         cache: PathBuf,
         /// The program that can be a container's helper.
         helper: PathBuf,
+        /// How networks and containers are to be had.
+        driver: Choice,
     },
 }
 
@@ -64,6 +67,7 @@ pub struct Planes {
     tunnels: Tunnels,
     /// What this machine cannot run, and what to do about it.
     missing: Vec<String>,
+    fabric: Arc<Fabric>,
     isolation: Isolation,
     stop: CancellationToken,
 }
@@ -73,17 +77,16 @@ impl Planes {
     ///
     /// What this machine cannot run is left out, and told by [`Planes::missing`].
     pub async fn start(cloud: &Arc<Cloud>, blobs: Blobs, config: &Config) -> Option<Arc<Self>> {
-        let Config::Everything { folder, cache, helper } = config else { return None };
-        let driver = Driver::detect().await;
-        let isolation = driver.isolation();
-        let fabric = Arc::new(Fabric::new(driver));
+        let Config::Everything { folder, cache, helper, driver } = config else { return None };
+        let fabric = Arc::new(Fabric::open(*driver, folder).await);
+        let isolation = fabric.driver().isolation();
         let mut missing = Vec::new();
         let databases = Databases::open(&folder.join("databases"), cache).await;
         let databases = databases.map_err(|error| missing.push(format!("databases: {error}"))).ok();
         if let Some(databases) = &databases {
             forget_unknown(databases, cloud.store()).await;
         }
-        let runtime = Runtime::open(&folder.join("containers"), Helper::at(helper)).await;
+        let runtime = engine(&fabric, &folder.join("containers"), helper).await;
         let runtime = runtime.map_err(|error| missing.push(format!("containers: {error}"))).ok();
         let planes = Arc::new(Self {
             store: Arc::clone(cloud.store()),
@@ -92,11 +95,11 @@ impl Planes {
             databases: databases
                 .map(|it| Units::new(databases::Plane::new(it, Arc::clone(&fabric), Arc::downgrade(cloud)), cloud)),
             containers: runtime.map(|runtime| {
-                let plane =
-                    containers::Plane::new(Arc::new(runtime), Arc::clone(&fabric), blobs, Arc::downgrade(cloud));
+                let plane = containers::Plane::new(runtime, Arc::clone(&fabric), blobs, Arc::downgrade(cloud));
                 Units::new(plane, cloud)
             }),
             missing,
+            fabric,
             isolation,
             stop: CancellationToken::new(),
         });
@@ -111,6 +114,11 @@ impl Planes {
     /// What this machine cannot run, each with what to do about it.
     pub fn missing(&self) -> &[String] {
         &self.missing
+    }
+
+    /// How networks and containers are had.
+    pub fn driver(&self) -> &Driver {
+        self.fabric.driver()
     }
 
     /// Whether it can be proven here that what must not be reachable is not.
@@ -180,6 +188,19 @@ impl Planes {
         if let Some(databases) = &self.databases {
             databases.plane().stop().await;
         }
+        if let Some(docker) = self.fabric.docker()
+            && let Err(error) = docker.close().await
+        {
+            tracing::error!(%error, "something of this cloud is left at the Docker daemon; its next start removes it");
+        }
+    }
+}
+
+/// Who runs containers.
+async fn engine(fabric: &Fabric, folder: &Path, helper: &Path) -> Result<Arc<dyn Engine>, Error> {
+    match fabric.docker() {
+        Some(networks) => Ok(Arc::new(docker::Containers::open(folder, Arc::clone(networks))?)),
+        None => Ok(Arc::new(Runtime::open(folder, Helper::at(helper)).await?)),
     }
 }
 
