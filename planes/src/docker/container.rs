@@ -31,7 +31,7 @@ use tokio::{
 
 use super::{Daemon, Error as Said, Networks};
 use crate::containers::{
-    Container, ContainerSpec, Ended, Error, Exit, Inside, Logs, Refused, Result, Stream as From, Usage,
+    Container, ContainerSpec, Ended, Error, Exit, Inside, Logs, Refused, Result, Stream as Channel, Usage,
 };
 
 /// How long a proxy in front of a port may take to close a connection that nobody takes. It takes every one first.
@@ -144,8 +144,9 @@ fn body(
             pids_limit: spec.limits.processes.map(i64::from),
             cap_drop: Some(vec!["ALL".to_owned()]),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
-            // Names of other networks are not this container's to know: nobody answers there.
+            // Names of elsewhere are not this container's to know: nobody answers there, and that is not waited for.
             dns: Some(vec![Ipv4Addr::LOCALHOST.to_string()]),
+            dns_options: Some(vec!["timeout:1".to_owned(), "attempts:1".to_owned()]),
             extra_hosts: Some(names.into_iter().map(|(name, to)| format!("{name}:{to}")).collect()),
             // What it says is kept here.
             log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
@@ -328,7 +329,7 @@ async fn read(mut output: Output, logs: Logs, id: String) {
         }
     };
     let (to_out, to_err) = (logs.clone(), logs);
-    tokio::join!(pour, to_out.read(id.clone(), From::Out, from_out), to_err.read(id, From::Err, from_err));
+    tokio::join!(pour, to_out.read(id.clone(), Channel::Out, from_out), to_err.read(id, Channel::Err, from_err));
 }
 
 #[cfg(test)]
