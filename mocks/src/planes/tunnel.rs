@@ -51,8 +51,10 @@ impl Tunnels {
 
     /// Something in this network, with an address that nobody else has; or in none.
     async fn member(&self, store: &Store, id: &str, network: Option<&str>, skip: usize) -> Result<Arc<Member>, String> {
-        if !self.fabric.driver().isolation().provable {
-            return Err("this machine has no networks of its own for private networks".to_owned());
+        let isolation = self.fabric.driver().isolation();
+        if !isolation.provable {
+            let missing = isolation.missing.unwrap_or_default();
+            return Err(format!("this machine has no networks of its own for private networks: {missing}"));
         }
         let attachments = match network {
             None => Vec::new(),

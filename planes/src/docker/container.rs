@@ -54,13 +54,14 @@ struct Daemons {
 pub(super) async fn start(
     networks: &Networks,
     entry: &str,
+    member: &str,
     spec: ContainerSpec,
     image: String,
     logs: Logs,
 ) -> Result<Container> {
     let daemon = networks.daemon();
     let name = daemon.name(&spec.id);
-    let began = begin(networks, entry, &spec, image, &name).await;
+    let began = begin(networks, entry, member, &spec, image, &name).await;
     let (output, told) = match began {
         Ok(began) => began,
         Err(error) => {
@@ -85,12 +86,13 @@ pub(super) async fn start(
 async fn begin(
     networks: &Networks,
     entry: &str,
+    member: &str,
     spec: &ContainerSpec,
     image: String,
     name: &str,
 ) -> Result<(Output, ContainerInspectResponse)> {
     let client = networks.daemon().client();
-    let (seats, names) = networks.seats(&spec.id).await?;
+    let (seats, names) = networks.seats(member).await?;
     let options = CreateContainerOptionsBuilder::default().name(name).build();
     let body = body(networks.daemon(), entry, spec, image, names);
     let step = |what: &str| format!("{what} container {}", spec.id);

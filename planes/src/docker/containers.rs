@@ -85,9 +85,9 @@ impl Engine for Containers {
         known.ok_or_else(|| Error::Image(format!("{digest} is not here")))
     }
 
-    async fn start(&self, spec: ContainerSpec, image: &Image, _: &Member, logs: Logs) -> Result<Container> {
+    async fn start(&self, spec: ContainerSpec, image: &Image, member: &Member, logs: Logs) -> Result<Container> {
         let entry = self.entry.get_or_try_init(|| networks::entry(self.daemon())).await?;
         let image = self.name(&image.digest)?;
-        container::start(&self.networks, entry, spec, image, logs).await
+        container::start(&self.networks, entry, &member.id, spec, image, logs).await
     }
 }

@@ -6,9 +6,10 @@ use bollard::{
     API_DEFAULT_VERSION, Docker,
     query_parameters::{
         ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder,
-        RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
+        RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, WaitContainerOptionsBuilder,
     },
 };
+use futures::StreamExt;
 use sha2::{Digest, Sha256};
 
 use super::{Error, Result, is_gone};
@@ -20,6 +21,8 @@ pub const FOLDER: &str = "stackproof.folder";
 
 /// How long an answer may take, in seconds.
 const PATIENCE: u64 = 60;
+/// How long a container may take to go.
+const REMOVAL: Duration = Duration::from_secs(10);
 /// How long a daemon may take to say that it is there.
 const GREETING: Duration = Duration::from_secs(5);
 
@@ -122,8 +125,16 @@ impl Daemon {
     pub(super) async fn remove_container(&self, name: &str) -> Result<()> {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         match self.client.remove_container(name, Some(options)).await {
-            // Somebody else removes it just now.
-            Err(bollard::errors::Error::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
+            // It is being removed already: what it is on cannot be removed before.
+            Err(bollard::errors::Error::DockerResponseServerError { status_code: 409, .. }) => {
+                let options = WaitContainerOptionsBuilder::default().condition("removed").build();
+                let mut removed = Box::pin(self.client.wait_container(name, Some(options)));
+                match tokio::time::timeout(REMOVAL, removed.next()).await {
+                    // Whatever its code was, or that it is not there any more.
+                    Ok(_) => Ok(()),
+                    Err(_) => Err(Error::Stays { container: name.to_owned(), within: REMOVAL }),
+                }
+            }
             removed => gone(removed).map_err(Error::said(format!("removing container {name}"))),
         }
     }

@@ -32,6 +32,16 @@ pub enum Error {
         /// What it said.
         source: bollard::errors::Error,
     },
+    /// A container that is being removed is still there.
+    #[error(
+        "container {container} is still there {within:?} after its removal was begun: docker rm --force {container}"
+    )]
+    Stays {
+        /// Its name.
+        container: String,
+        /// How long it was waited.
+        within: std::time::Duration,
+    },
     /// A private network has a range that the daemon has given already.
     #[error(
         "private network {network} has range {range}, which overlaps with another network of the Docker daemon. Stop \
