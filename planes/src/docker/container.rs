@@ -265,7 +265,9 @@ impl Watching {
                     None => Some("Docker does not tell how it ended".to_owned()),
                 },
                 Some(told) = measured.next() => match told {
-                    Ok(told) => *self.usage.lock() = used(&told).or(*self.usage.lock()),
+                    Ok(told) => if let Some(used) = used(&told) {
+                        *self.usage.lock() = Some(used);
+                    },
                     Err(error) => tracing::debug!(container = self.id, %error, "what it uses is not told"),
                 },
             }
