@@ -76,7 +76,9 @@ fn start() -> Result<(Dockerd, String), String> {
     let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
     up.map_err(|error| format!("ip: {error}"))?;
     let socket = format!("unix://{}", path("docker.sock").display());
-    let mut child = Command::new("dockerd")
+    // It ends with this thread, however that ends.
+    let mut child = Command::new("setpriv")
+        .args(["--pdeathsig", "TERM", "dockerd"])
         .args(["--host", &socket, "--group", "root"])
         .args(["--data-root".as_ref(), path("data").as_os_str()])
         .args(["--exec-root".as_ref(), path("exec").as_os_str()])
