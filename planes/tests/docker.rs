@@ -172,7 +172,9 @@ fn it_runs_as_its_image_and_its_owner_say() {
         let seven = rig.start(spec("three", &["exit", "7"])).await.unwrap();
         assert_eq!(seven.ended().await.ended, Ended::Code(7));
         let aborted = rig.start(spec("four", &["abort"])).await.unwrap();
-        assert_eq!(aborted.ended().await.ended, Ended::Signal(6));
+        // As the first process it is not sent its own SIGABRT, and ends by what comes next.
+        let aborted = aborted.ended().await.ended;
+        assert!(matches!(aborted, Ended::Signal(6 | 11)), "{aborted:?}");
         assert_eq!(rig.has().await.0, 0, "a container that has ended is left");
 
         let command = vec!["nope".to_owned()];
