@@ -82,8 +82,9 @@ impl Rig {
         container
     }
 
-    fn client(&self) -> Docker {
-        Docker::connect_with_unix(&self.socket, 60, API_DEFAULT_VERSION).unwrap()
+    async fn client(&self) -> Docker {
+        let client = Docker::connect_with_unix(&self.socket, 60, API_DEFAULT_VERSION).unwrap();
+        client.negotiate_version().await.unwrap()
     }
 
     fn mark(&self) -> String {
@@ -97,7 +98,7 @@ impl Rig {
 
     /// What the daemon has of this cloud: containers, networks, images.
     async fn has(&self) -> (usize, usize, usize) {
-        let (client, mark) = (self.client(), self.mark());
+        let (client, mark) = (self.client().await, self.mark());
         let ours: HashMap<&str, Vec<String>> = [("label", vec![format!("{MARK}={mark}")])].into();
         let options = ListContainersOptionsBuilder::default().all(true).filters(&ours).build();
         let containers = client.list_containers(Some(options)).await.unwrap().len();
@@ -306,7 +307,8 @@ fn a_container_reaches_those_of_its_networks_and_no_others() {
             assert_ne!(answer, "connected", "{} reaches {to}", from.id());
         }
         // Nor by the network through which they are asked.
-        let told = rig.client().inspect_container(&rig.name("store"), None::<InspectContainerOptions>).await.unwrap();
+        let client = rig.client().await;
+        let told = client.inspect_container(&rig.name("store"), None::<InspectContainerOptions>).await.unwrap();
         let networks = told.network_settings.unwrap().networks.unwrap();
         let entry = networks[&rig.name("entry")].ip_address.clone().unwrap();
         assert_ne!(attempt(&web, &format!("{entry}:8080")).await, "connected");
