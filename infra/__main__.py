@@ -17,7 +17,7 @@ from stackproof_infra.components.observability import Observability, Observabili
 from stackproof_infra.components.operators import Operators, OperatorsArgs
 from stackproof_infra.components.secrets import StoredSecret, StoredSecretArgs
 from stackproof_infra.components.serverless_sql import ServerlessSql, ServerlessSqlArgs
-from stackproof_infra.components.storage import AssetBucket, AssetBucketArgs
+from stackproof_infra.components.storage import PrivateBucket, PrivateBucketArgs
 from stackproof_infra.config import load
 from stackproof_infra.environment import Plain, Secret
 from stackproof_infra.tags import tag_everything
@@ -90,9 +90,9 @@ serverless = ServerlessSql(
     ),
 )
 
-assets = AssetBucket(
+assets = PrivateBucket(
     "assets",
-    AssetBucketArgs(
+    PrivateBucketArgs(
         place=place,
         deployers=settings.storage.deployers,
         writers=[application.principal],

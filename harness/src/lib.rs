@@ -6,6 +6,7 @@
 //! and what they saw is folded into the report.
 
 pub mod acceptance;
+pub mod bench;
 pub mod check;
 pub mod conformance;
 pub mod failure;
@@ -15,6 +16,7 @@ pub mod progress;
 pub mod pulumi;
 pub mod report;
 pub mod runner;
+pub mod sovereign;
 pub mod stack;
 pub mod target;
 pub mod tls;

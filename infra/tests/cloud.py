@@ -111,6 +111,11 @@ class Made:
         return rpc.is_rpc_secret(self.asked[key])
 
     @property
+    def provides(self) -> bool:
+        """Returns whether it is a provider, which exists for the engine alone."""
+        return self.type.startswith("pulumi:providers:")
+
+    @property
     def id(self) -> str:
         """Returns the id that the cloud gave it."""
         return f"id-of-{self.name}"
@@ -187,6 +192,9 @@ def _alert(product: str, rule: str) -> dict[str, object]:
 def _computed(made: Made) -> dict[str, object]:
     match made.type:
         case "scaleway:databases/instance:Instance":
+            if "privateNetwork" not in made.asked:
+                public = {"ip": "198.51.100.7", "port": 5433}
+                return {"loadBalancer": public, "certificate": CERTIFICATE}
             private = cast("dict[str, object]", made["privateNetwork"])
             return {"privateNetwork": {**private, "ip": "10.0.0.2", "port": 5432}, "certificate": CERTIFICATE}
         case "scaleway:databases/serverlessDatabase:ServerlessDatabase":
@@ -227,8 +235,12 @@ class Graph:
     secret_exports: frozenset[str]
 
     def resources(self) -> Iterator[Made]:
-        """Yields what exists in the cloud, components left out."""
-        return (made for made in self.made if not made.component)
+        """Yields what exists in the cloud: neither components nor providers."""
+        return (made for made in self.made if not made.component and not made.provides)
+
+    def providers(self) -> list[Made]:
+        """Returns the providers that the program configures itself."""
+        return [made for made in self.made if made.provides]
 
     def all(self, type_: str) -> list[Made]:
         """Returns the resources of a type, such as `iam/policy:Policy`."""
@@ -268,11 +280,23 @@ WHOLE: Mapping[str, object] = {
 """Everything that is there only when it is configured."""
 
 
+MANAGED_LOCK: Mapping[str, object] = {
+    "lock": {"kind": "managed", "allowedAddresses": ["203.0.113.7/32"]},
+    "lockPassword": PASSWORD,
+    "lockAdminPassword": ADMIN_PASSWORD,
+}
+"""The least that a foundation with a managed database for the lock must say."""
+
+
 def lay_foundation(changes: Mapping[str, object] | None = None, *, stack: str = STACK) -> Graph:
     """Runs the foundation's program likewise."""
     least = {"scaleway:projectId": PROJECT_ID, "scaleway:region": "nl-ams", f"{FOUNDATION}:prefix": "acme-shop"}
-    given = {f"{FOUNDATION}:{key}": json.dumps(value) for key, value in (changes or {}).items()}
-    return run(INFRA / "state" / "__main__.py", FOUNDATION, stack, {**least, **given}, (), Recorder())
+    given = {
+        f"{FOUNDATION}:{key}": value if isinstance(value, str) else json.dumps(value)
+        for key, value in (changes or {}).items()
+    }
+    secret_keys = [key for key in given if key.endswith("Password")]
+    return run(INFRA / "state" / "__main__.py", FOUNDATION, stack, {**least, **given}, secret_keys, Recorder())
 
 
 def run(

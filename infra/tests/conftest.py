@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cloud import WHOLE, Graph, deploy, lay_foundation
+from tests.cloud import MANAGED_LOCK, WHOLE, Graph, deploy, lay_foundation
 
 
 @pytest.fixture(scope="session")
@@ -19,4 +19,11 @@ def whole() -> Graph:
 
 @pytest.fixture(scope="session")
 def foundation() -> Graph:
+    """The foundation with the least configuration: its lock is serverless."""
     return lay_foundation()
+
+
+@pytest.fixture(scope="session")
+def managed() -> Graph:
+    """The foundation whose lock is a managed database."""
+    return lay_foundation(MANAGED_LOCK)

@@ -10,15 +10,17 @@ import pytest
 
 from stackproof_infra.components.container import Container
 from stackproof_infra.components.database import Database
+from stackproof_infra.components.deployers import Deployers, DeployersArgs
 from stackproof_infra.components.encryption import Encryption, EncryptionArgs
 from stackproof_infra.components.identity import Identity, IdentityArgs
+from stackproof_infra.components.lock_database import LockDatabase, LockDatabaseArgs
 from stackproof_infra.components.network import Network, NetworkArgs
 from stackproof_infra.components.observability import Observability, ObservabilityArgs
 from stackproof_infra.components.operators import Operators, OperatorsArgs
 from stackproof_infra.components.registry import Registry, RegistryArgs
 from stackproof_infra.components.secrets import StoredSecret, StoredSecretArgs
 from stackproof_infra.components.serverless_sql import ServerlessSql, ServerlessSqlArgs
-from stackproof_infra.components.storage import AssetBucket, AssetBucketArgs
+from stackproof_infra.components.storage import PrivateBucket, PrivateBucketArgs
 from stackproof_infra.place import Place
 from tests import test_container, test_database
 from tests.cloud import DEPLOYER, PROJECT, PROJECT_ID, Graph, Recorder, run
@@ -32,12 +34,14 @@ TYPES: dict[str, type[pulumi.ComponentResource]] = {
     "stackproof:operators:Operators": Operators,
     "stackproof:database:Database": Database,
     "stackproof:serverless_sql:ServerlessSql": ServerlessSql,
-    "stackproof:storage:AssetBucket": AssetBucket,
+    "stackproof:storage:PrivateBucket": PrivateBucket,
     "stackproof:encryption:Encryption": Encryption,
     "stackproof:observability:Observability": Observability,
     "stackproof:secrets:StoredSecret": StoredSecret,
     "stackproof:container:Container": Container,
     "stackproof:registry:Registry": Registry,
+    "stackproof:deployers:Deployers": Deployers,
+    "stackproof:lock_database:LockDatabase": LockDatabase,
 }
 
 MADE: dict[str, Callable[[pulumi.ResourceOptions], object]] = {
@@ -57,9 +61,9 @@ MADE: dict[str, Callable[[pulumi.ResourceOptions], object]] = {
     "Operators": lambda opts: Operators("it", OperatorsArgs(place=PLACE, user_ids=[]), opts),
     "Database": lambda opts: Database("it", replace(test_database.ARGS, place=PLACE), opts),
     "ServerlessSql": lambda opts: ServerlessSql("it", ServerlessSqlArgs(place=PLACE, min_cpu=0, max_cpu=1), opts),
-    "AssetBucket": lambda opts: AssetBucket(
+    "PrivateBucket": lambda opts: PrivateBucket(
         "it",
-        AssetBucketArgs(
+        PrivateBucketArgs(
             place=PLACE,
             deployers=[DEPLOYER],
             writers=[],
@@ -87,16 +91,31 @@ MADE: dict[str, Callable[[pulumi.ResourceOptions], object]] = {
         opts,
     ),
     "Registry": lambda opts: Registry("it", RegistryArgs(place=PLACE, description="d"), opts),
+    "Deployers": lambda opts: Deployers("it", DeployersArgs(place=PLACE, user_ids=[], serverless_lock=True), opts),
+    "LockDatabase": lambda opts: LockDatabase(
+        "it",
+        LockDatabaseArgs(
+            place=PLACE,
+            engine="PostgreSQL-15",
+            node_type="db-dev-s",
+            allowed_addresses=["203.0.113.7/32"],
+            user_password="p",
+            administrator_password="p",
+        ),
+        opts,
+    ),
 }
 
 
-def test_components_keep_their_types(whole: Graph, foundation: Graph) -> None:
-    types = {made.type for made in [*whole.made, *foundation.made] if made.component}
+def test_components_keep_their_types(whole: Graph, foundation: Graph, managed: Graph) -> None:
+    types = {made.type for made in [*whole.made, *foundation.made, *managed.made] if made.component}
     assert types == set(TYPES)
 
 
-def test_every_resource_belongs_to_a_component_and_every_component_to_none(whole: Graph, foundation: Graph) -> None:
-    for graph in (whole, foundation):
+def test_every_resource_belongs_to_a_component_and_every_component_to_none(
+    whole: Graph, foundation: Graph, managed: Graph
+) -> None:
+    for graph in (whole, foundation, managed):
         components = {made.name for made in graph.made if made.component}
         assert {made.parent for made in graph.resources()} == components
         # The engine's root is a parent, too, but no component.
@@ -105,8 +124,8 @@ def test_every_resource_belongs_to_a_component_and_every_component_to_none(whole
             assert made.name.startswith(f"{made.parent}-")
 
 
-def test_what_a_component_says_it_has_the_engine_knows(whole: Graph, foundation: Graph) -> None:
-    for graph in (whole, foundation):
+def test_what_a_component_says_it_has_the_engine_knows(whole: Graph, foundation: Graph, managed: Graph) -> None:
+    for graph in (whole, foundation, managed):
         for made in graph.made:
             if made.component:
                 assert graph.told[made.name] == frozenset(inspect.get_annotations(TYPES[made.type])), made.name
@@ -131,7 +150,7 @@ def test_a_component_uses_the_provider_it_is_given(make: Callable[[pulumi.Resour
         make(pulumi.ResourceOptions(providers=[pulumiverse_scaleway.Provider("elsewhere")]))
 
     run(program, PROJECT, "test", {}, (), cloud)
-    resources = [made.name for made in cloud.made if not made.component and made.name != "elsewhere"]
+    resources = [made.name for made in cloud.made if not made.component and not made.provides]
     assert resources != []
     assert [name for name in resources if "::elsewhere::" not in cloud.options[name].provider] == []
     assert [provider for provider in cloud.called_by if "::elsewhere::" not in provider] == []

@@ -121,6 +121,15 @@ def test_names_come_from_prefix_and_stack_alone(whole: Graph, foundation: Graph)
         "web-container": "web",
         "web-trigger": "web-schedule",
         "registry-namespace": "acme-shop-test-registry",
+        "deployers-application": "acme-shop-test-deployers",
+        "deployers-policy": "acme-shop-test-deployers",
+        "deployers-group": "acme-shop-test-deployers",
+        "deployers-group-policy": "acme-shop-test-deployers-group",
+        "deployers-key-secret": "acme-shop-test-deployers-key",
+        "lock-login-secret": "acme-shop-test-lock-login",
+        "state-bucket": "acme-shop-test-state",
+        "state-backup-bucket": "acme-shop-test-state-backup",
+        "lock-database": "acme-shop-test-lock",
     }
 
 

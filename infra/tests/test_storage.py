@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from stackproof_infra.components.storage import AssetBucketArgs
+from stackproof_infra.components.storage import PrivateBucketArgs
 from stackproof_infra.place import Place
 from tests.cloud import DEPLOYER, Graph, deploy
 
@@ -86,7 +86,7 @@ def test_a_component_refuses_a_bucket_without_deployers() -> None:
     with pytest.raises(
         ValueError, match=r"^deployers must name at least one principal, or nobody could manage the buck"
     ):
-        AssetBucketArgs(
+        PrivateBucketArgs(
             place=Place(prefix="acme-shop", stack="test", project_id="p", region="fr-par"),
             deployers=[],
             writers=[],

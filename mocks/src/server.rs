@@ -5,7 +5,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -18,7 +18,7 @@ use tower::ServiceExt;
 use crate::{
     control,
     front::{Door, Front},
-    gateway::{self, Authority, Gateway, Service},
+    gateway::{self, Authority, Gateway, Listeners, OwnNames, Service},
     identity::IamIdentity,
     kernel::{Blobs, Catalogue, Clock, Cloud, Durability, Options, Product, Profile, Store},
     listener::listen,
@@ -145,16 +145,13 @@ impl Server {
             let registry = Arc::clone(&registry);
             async move { registry.handle(request).await }.boxed()
         };
-        let planes = Planes::start(&cloud, blobs.clone(), &config.planes).await;
-        let front = Front::new(cloud, Arc::new(answering), Arc::new(distributing), blobs);
+        let authority = Arc::new(Authority::open(&config.authority_dir)?);
+        let own = match &config.planes {
+            planes::Config::Everything { folder, .. } => Some(Arc::new(OwnNames::open(&authority, folder)?)),
+            planes::Config::Nothing => None,
+        };
+        let front = Front::new(Arc::clone(&cloud), Arc::new(answering), Arc::new(distributing), blobs.clone());
         let front = Arc::new(front.map_err(StartError::Declaration)?);
-        if let Some(planes) = &planes {
-            let planes = Arc::clone(planes);
-            front.serve_containers(Arc::new(move |request| {
-                let planes = Arc::clone(&planes);
-                async move { planes.serve(request).await }.boxed()
-            }));
-        }
         let stop = CancellationToken::new();
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let door = |door: Door| {
@@ -168,11 +165,15 @@ impl Server {
         let api = listen(at(api_port), stop.clone(), door(Door::Api)).await.map_err(io("listen for the API"))?;
         let s3 = listen(at(s3_port), stop.clone(), door(Door::ObjectStorage)).await;
         let s3 = s3.map_err(io("listen for Object Storage"))?;
-        let authority = Arc::new(Authority::open(&config.authority_dir)?);
+        // What runs is started after the gateway that it reaches.
+        let listening = Arc::new(OnceLock::<Arc<Planes>>::new());
+        let asked = Arc::clone(&listening);
         let settings = gateway::Config {
             listen: at(gateway_port),
             foreign: config.foreign,
+            own: own.clone(),
             shutdown: stop.clone(),
+            listeners: Listeners::new(move |host, port| asked.get()?.listener(host, port)),
             ..gateway::Config::default()
         };
         let behind = Arc::clone(&front);
@@ -181,12 +182,29 @@ impl Server {
             let door = match service {
                 Service::ObjectStorage { .. } => Door::ObjectStorage,
                 Service::ContainerRegistry { .. } => Door::ContainerRegistry,
-                Service::Container { .. } => Door::Containers,
+                Service::Container { .. } | Service::Domain => Door::Containers,
                 Service::Api | Service::Unclaimed | Service::Foreign => Door::Api,
             };
             async move { front.answer(door, request).await }
         });
-        let gateway = Gateway::start(settings, authority, handler).await.map_err(io("listen for the gateway"))?;
+        let gateway = Gateway::start(settings, Arc::clone(&authority), handler).await;
+        let gateway = gateway.map_err(io("listen for the gateway"))?;
+        // After the gateway, which containers reach as soon as they run. Nobody knows its port yet.
+        let reached = planes::Front {
+            direct: gateway.direct(),
+            authority: &authority,
+            foreign: config.foreign,
+            own: own.clone(),
+        };
+        let planes = Planes::start(&cloud, blobs, &config.planes, reached).await;
+        if let Some(planes) = &planes {
+            drop(listening.set(Arc::clone(planes)));
+            let planes = Arc::clone(planes);
+            front.serve_containers(Arc::new(move |request| {
+                let planes = Arc::clone(&planes);
+                async move { planes.serve(request).await }.boxed()
+            }));
+        }
         let environment = gateway.environment();
         let mut ready = Ready {
             pid: std::process::id(),
@@ -211,7 +229,11 @@ impl Server {
                 .boxed()
             };
             let control = listen(at(control_port), stop.clone(), answer).await;
-            ready.control_url = Some(format!("http://{}", control.map_err(io("listen for the control API"))?));
+            let control = control.map_err(io("listen for the control API"))?;
+            ready.control_url = Some(format!("http://{control}"));
+            if let Some(planes) = &planes {
+                planes.keep_in_reach(vec![api, s3, gateway.address(), control]).await;
+            }
         }
         tokio::spawn(tick(Arc::clone(&front), stop.clone()));
         Ok(Self { front, ready, stop, _gateway: gateway, planes })
@@ -247,13 +269,14 @@ impl Drop for Server {
     }
 }
 
-/// Brings the passages that take time to their end when their time has come: woken by changes, by
+/// Brings the passages that take time to their end when their time has come: woken by new ones, by
 /// the clock being moved, and by the next one that is due.
 async fn tick(front: Arc<Front>, stop: CancellationToken) {
     /// When nothing is due, only a change can make something due.
     const NEVER: Duration = Duration::from_secs(3600);
     let store = Arc::clone(front.cloud().store());
-    let mut committed = store.committed();
+    let mut scheduled = store.scheduled();
+    let mut advanced = store.clock().advanced();
     loop {
         if let Err(refusal) = front.cloud().settle() {
             tracing::error!(%refusal, "a passage could not be written; it is tried again with the next change");
@@ -265,8 +288,9 @@ async fn tick(front: Arc<Front>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
-            () = store.clock().moved() => {}
-            changed = committed.changed() => if changed.is_err() { return },
+            // Its sender is the store's own.
+            _ = advanced.changed() => {}
+            changed = scheduled.changed() => if changed.is_err() { return },
         }
     }
 }

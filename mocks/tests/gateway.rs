@@ -184,10 +184,18 @@ async fn nothing_of_a_request_is_changed() {
 }
 
 #[tokio::test]
-async fn a_client_that_offers_h2_gets_http_1_1() {
+async fn a_client_that_offers_h2_gets_http_1_1_but_of_a_container() {
     let scene = Scene::new().await;
     let stream = scene.enter("api.scaleway.com").await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"http/1.1".as_slice()));
+    let container = "shop1a2b-web.functions.fnc.fr-par.scw.cloud";
+    let stream = scene.enter(container).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
+    let answer = scene.client().get(format!("https://{container}/a?b=c")).send().await.unwrap();
+    assert_eq!(answer.version(), reqwest::Version::HTTP_2);
+    let told: Value = answer.json().await.unwrap();
+    assert_eq!((&told["service"], &told["request"]), (&json!("Container { region: FrPar }"), &json!("GET /a?b=c")));
+    assert!(told["headers"].as_array().unwrap().contains(&json!(["host", container])), "{told}");
 }
 
 #[tokio::test]
@@ -556,4 +564,62 @@ async fn what_the_gateway_costs() {
         opening.push(time(&client, &format!("https://b{n}.s3.fr-par.scw.cloud/")).await);
     }
     println!("first request to a new host, certificate and handshake included: {:?}", median(&mut opening));
+}
+
+/// A client without a proxy, for which these names are where the gateway takes direct connections.
+fn direct_client(scene: &Scene, names: &[&str]) -> Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let root = Certificate::from_pem(scene.authority.certificate_pem().as_bytes()).unwrap();
+    let client = Client::builder().no_proxy().tls_certs_only([root]);
+    names.iter().fold(client, |client, name| client.resolve(name, scene.gateway.direct())).build().unwrap()
+}
+
+#[tokio::test]
+async fn who_uses_no_proxy_finds_scaleways_hosts_with_certificates_and_without() {
+    let scene = Scene::new().await;
+    let names = ["api.scaleway.com", "photos.s3.fr-par.scw.cloud", "grafana.cockpit.fr-par.scw.cloud"];
+    let client = direct_client(&scene, &names);
+    let port = scene.gateway.direct().port();
+    let api = told(&client, &format!("https://api.scaleway.com:{port}/vpc/v2/x?y=%2F")).await;
+    assert_eq!((&api["service"], &api["request"]), (&json!("Api"), &json!("GET /vpc/v2/x?y=%2F")));
+    let bucket = told(&client, &format!("https://photos.s3.fr-par.scw.cloud:{port}/a")).await;
+    assert_eq!(bucket["service"], "ObjectStorage { region: FrPar, bucket: Some(\"photos\") }");
+    let plain = told(&client, &format!("http://photos.s3.fr-par.scw.cloud:{port}/a")).await;
+    assert_eq!(plain["service"], bucket["service"]);
+    let nobody = client.get(format!("https://grafana.cockpit.fr-par.scw.cloud:{port}/")).send().await.unwrap();
+    assert_eq!(nobody.status(), 501);
+    assert_eq!(scene.gateway.counts().requests, 3);
+}
+
+#[tokio::test]
+async fn who_uses_no_proxy_is_led_nowhere_else() {
+    let scene = Scene::new().await;
+    let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = target.local_addr().unwrap();
+    for (head, status) in [
+        (format!("CONNECT {at} HTTP/1.1\r\nhost: {at}\r\n\r\n"), "405"),
+        (format!("GET http://{at}/ HTTP/1.1\r\nhost: {at}\r\n\r\n"), "421"),
+        (format!("GET / HTTP/1.1\r\nhost: {at}\r\n\r\n"), "421"),
+        ("GET / HTTP/1.0\r\n\r\n".to_owned(), "400"),
+    ] {
+        let mut stream = TcpStream::connect(scene.gateway.direct()).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = read_head(&mut stream).await;
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{head:?}: {answer}");
+    }
+    let client = direct_client(&scene, &["example.com"]);
+    let refused = client.get(format!("https://example.com:{}/", scene.gateway.direct().port())).send().await;
+    assert!(refused.is_err(), "another host has a certificate");
+    let counts = scene.gateway.counts();
+    assert_eq!((counts.requests, counts.foreign, counts.failed_handshakes), (0, 0, 1));
+    assert!(target.accept().now_or_never().is_none(), "something was connected");
+}
+
+#[tokio::test]
+async fn who_leaves_without_a_word_is_no_failed_handshake() {
+    let scene = Scene::new().await;
+    let mut stream = TcpStream::connect(scene.gateway.direct()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert_closed(&mut stream).await;
+    assert_eq!(scene.gateway.counts().failed_handshakes, 0);
 }

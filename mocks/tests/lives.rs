@@ -14,7 +14,8 @@ use stackproof_cloud::{
 use support::{Answer, Fixture};
 
 /// No usual request makes one: they come along with others or are switched on; tests of their product have them.
-const MADE_BY_OTHERS: [&str; 18] = [
+const MADE_BY_OTHERS: [&str; 19] = [
+    "sdb.backup",
     "jobs.job_run",
     "jobs.secret",
     "registry.image",

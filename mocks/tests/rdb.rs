@@ -298,6 +298,35 @@ async fn an_engine_takes_the_settings_it_has(#[case] name: &str, #[case] value: 
     }
 }
 
+#[rstest]
+#[case::as_small_as_can_be("sbs_5k", 5_000_000_000, true)]
+#[case::between_two("sbs_5k", 12_000_000_000, false)]
+#[case::too_large("sbs_15k", 10_005_000_000_000, false)]
+#[case::of_the_node("lssd", 1, true)]
+#[tokio::test]
+async fn a_block_volume_has_a_size_that_can_be_had(#[case] kind: &str, #[case] size: u64, #[case] taken: bool) {
+    let fixture = Fixture::new();
+    let mut asked = body("main");
+    (asked["volume_type"], asked["volume_size"]) = (json!(kind), json!(size));
+    let made = fixture.post(&format!("{RDB}/instances"), asked).await;
+    if taken {
+        assert_eq!(made.status, 200, "{}", made.body);
+        return;
+    }
+    assert_eq!((made.status, faulty(&made)), (400, vec!["volume_size".to_owned()]));
+    let path = format!("{RDB}/instances/{}", instance(&fixture).await);
+    let larger = fixture.post(&format!("{path}/upgrade"), json!({"volume_size": size})).await;
+    assert_eq!((larger.status, faulty(&larger)), (400, vec!["volume_size".to_owned()]));
+}
+
+#[tokio::test]
+async fn metrics_are_of_a_server_that_runs() {
+    let fixture = Fixture::new();
+    let path = format!("{RDB}/instances/{}/metrics", instance(&fixture).await);
+    assert_eq!(fixture.get(&path).await.status, 501, "none runs here");
+    assert_eq!(fixture.get(&path.replace("instances/", "instances/0")).await.status, 404);
+}
+
 #[tokio::test]
 async fn settings_are_set_added_and_taken_back() {
     let fixture = Fixture::new();

@@ -92,6 +92,35 @@ async fn it_runs_as_its_image_and_its_owner_say_and_sees_nothing_else() {
 }
 
 #[tokio::test]
+async fn it_trusts_whom_the_runtime_does_unless_its_image_says_otherwise() {
+    namespaces!();
+    let rig = rig(json!({"config": {"Env": ["CURL_CA_BUNDLE=/own.pem"]}})).await;
+    let runtime = Runtime::open(&rig.folder.path().join("runtime"), image::helper()).await.unwrap();
+    let runtime = runtime.trusting("an authority\n".to_owned());
+    let env = [("REQUESTS_CA_BUNDLE".to_owned(), "/owner.pem".to_owned())].into();
+    let tells = ContainerSpec { env, ..spec("tells", &["tell"]) };
+    let roots = "/etc/ssl/certs/ca-certificates.crt";
+    let reads = spec("reads", &["read", roots, "/etc/stackproof.pem"]);
+    let mut told = Vec::new();
+    for spec in [tells, reads] {
+        let member = rig.member(&spec.id).await;
+        let container = runtime.start(spec, &rig.image, &member, Logs::default()).await.unwrap();
+        assert_eq!(container.ended().await.ended, Ended::Code(0), "{:?}", container.logs().lines());
+        told.extend(said(&container, Stream::Out));
+    }
+    for line in [
+        "env SSL_CERT_FILE=/etc/stackproof.pem",
+        "env NODE_EXTRA_CA_CERTS=/etc/stackproof.pem",
+        "env CURL_CA_BUNDLE=/own.pem",
+        "env REQUESTS_CA_BUNDLE=/owner.pem",
+        r#"/etc/ssl/certs/ca-certificates.crt: Ok("the world's roots\n\nan authority\n")"#,
+        r#"/etc/stackproof.pem: Ok("an authority\n")"#,
+    ] {
+        assert!(told.iter().any(|told| told == line), "no {line:?} in {told:#?}");
+    }
+}
+
+#[tokio::test]
 async fn two_of_one_image_do_not_see_each_others_files() {
     namespaces!();
     let rig = rig(json!({})).await;

@@ -241,6 +241,39 @@ async fn backups_and_snapshots_hold_what_was_there() {
 }
 
 #[tokio::test]
+async fn a_server_starts_anew_is_measured_and_goes_on_under_another_name() {
+    let folder = Folder::new();
+    let databases = folder.open().await;
+    let at = databases.apply(instance("first"), Place::Host).await.unwrap().public.unwrap();
+    let ada = connect(at, "ada", "shop").await.unwrap();
+    ada.batch_execute("CREATE TABLE orders AS SELECT generate_series(1, 7) AS id").await.unwrap();
+    let before = folder.server("first", "a");
+    let status = databases.restart("first").await.unwrap();
+    assert_eq!((status.phase, status.public), (Phase::Ready, Some(at)));
+    assert_ne!(folder.server("first", "a"), before);
+    let _ada = connect(at, "ada", "shop").await.unwrap();
+    let measure = databases.measure("first").await.unwrap();
+    assert_eq!((measure.node, measure.connections), (0, Some(1)), "{measure:?}");
+    assert!(measure.bytes > 1 << 20, "{measure:?}");
+    let [log, none] = databases.node_logs("first").unwrap();
+    assert_eq!((log.len(), none.len()), (1, 0));
+    assert!(databases.restart("nobody").await.is_err());
+
+    databases.apply(instance("other"), Place::Host).await.unwrap();
+    let taken = databases.rename("first", "other").await.unwrap_err();
+    assert!(taken.to_string().contains("other"), "{taken}");
+    databases.rename("first", "second").await.unwrap();
+    assert_eq!(databases.kept(), ["other", "second"]);
+    assert!(databases.has_data("second") && !databases.has_data("first"));
+    let at = databases.apply(instance("second"), Place::Host).await.unwrap().public.unwrap();
+    let ada = connect(at, "ada", "shop").await.unwrap();
+    assert_eq!(ada.query_one("SELECT count(*) FROM orders", &[]).await.unwrap().get::<_, i64>(0), 7);
+    databases.stop().await;
+    let gone = databases.measure("second").await.unwrap();
+    assert_eq!((gone.connections, gone.busy, gone.memory), (None, None, None));
+}
+
+#[tokio::test]
 async fn a_server_that_dies_comes_back_with_what_was_committed() {
     let folder = Folder::new();
     let databases = folder.open().await;

@@ -22,7 +22,7 @@ use common::{dockerd::with_docker, image, network};
 use serde_json::json;
 use stackproof_planes::{
     containers::{
-        Check, Container, ContainerSpec, Ended, Engine, Error, Folder, Health, Image, Limits, Logs, Refused, Service,
+        Check, Container, ContainerSpec, Ended, Engine, Error, Folder, Health, Image, Limits, Logs, Refused, ScaleBy, Service,
         ServiceSpec, ServiceState, ServiceStatus, Stream, Unattached, listening,
     },
     docker::{Containers, Daemon, MARK, Networks},
@@ -190,7 +190,7 @@ fn it_runs_as_its_image_and_its_owner_say() {
 fn limits_hold_and_what_is_used_is_told() {
     with_docker(|socket| async move {
         let rig = rig(&socket).await;
-        let limits = Limits { memory: Some(32 << 20), cpu: Some(500), processes: Some(20) };
+        let limits = Limits { memory: Some(32 << 20), cpu: Some(500), processes: Some(20), storage: None };
         let eats = rig.start(ContainerSpec { limits, ..spec("eats", &["eat"]) }).await.unwrap();
         let exit = eats.ended().await;
         assert_eq!(exit.to_string(), "it was killed: out of memory");
@@ -232,14 +232,18 @@ fn a_service_crashes_comes_back_and_leaves_nothing() {
             min: 1,
             max: 1,
             concurrency: 10,
+            scale_by: ScaleBy::Requests,
             limits: Limits::default(),
             health: Some(Health {
                 check: Check::Http { path: "/health".to_owned() },
                 interval: Duration::from_secs(1),
+                timeout: Duration::from_secs(1),
                 failures: 3,
             }),
+            startup: None,
             start_within: PATIENCE,
             idle: Duration::from_secs(5),
+            spare: Duration::from_secs(5),
             grace: Duration::from_millis(200),
         };
         let service = Service::start(Arc::clone(&rig.engine), places, spec.clone());

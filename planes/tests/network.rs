@@ -265,6 +265,78 @@ async fn doors_lead_to_this_machine_and_only_to_what_they_are_for() {
 }
 
 #[tokio::test]
+async fn a_door_that_stays_does_not_notice_those_that_come_and_go() {
+    namespaces!();
+    let stays = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let goes = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let door = |host: &str, port, to: &tokio::net::TcpListener| Door {
+        hosts: vec![host.to_owned()],
+        ports: [(port, to.local_addr().unwrap())].into(),
+    };
+    let (api, database) = (door("api.scaleway.com", 443, &stays), door("rw-1.rdb.fr-par.scw.cloud", 4711, &goes));
+    let fabric = three(false).await;
+    fabric.set_doors(vec![api.clone()]).await.unwrap();
+    fabric.set_member(MemberSpec { doors: true, ..member("a", "left", &["10.0.0.2"]) }).await.unwrap();
+    let a = fabric.member("a").await.unwrap();
+    let first = common::resolve(&a, "api.scaleway.com").await.unwrap();
+    let mut inside = a.place.connect(SocketAddr::new(first, 443)).await.unwrap();
+    let (mut taken, _) = stays.accept().await.unwrap();
+
+    fabric.set_doors(vec![database, api.clone()]).await.unwrap();
+    let second = common::resolve(&a, "rw-1.rdb.fr-par.scw.cloud").await.unwrap();
+    assert_eq!(reaches(&fabric, "a", SocketAddr::new(second, 4711)).await, Reached::Connected);
+    fabric.set_doors(vec![api]).await.unwrap();
+    assert_eq!(common::resolve(&a, "rw-1.rdb.fr-par.scw.cloud").await, None);
+    assert_eq!(reaches(&fabric, "a", SocketAddr::new(second, 4711)).await, Reached::Refused);
+
+    assert_eq!(common::resolve(&a, "api.scaleway.com").await, Some(first), "it has another address now");
+    inside.write_all(b"ping").await.unwrap();
+    let mut read = [0; 4];
+    taken.read_exact(&mut read).await.unwrap();
+    assert_eq!(&read, b"ping", "what went through it broke");
+}
+
+#[tokio::test]
+async fn the_world_is_open_to_whom_it_is_opened_and_private_networks_stay_where_they_are() {
+    namespaces!();
+    let fabric = three(true).await;
+    // What stands for the world: a network of its own with an address that is nobody's (RFC 5737).
+    let world = stackproof_planes::network::Namespace::create("the internet").await.unwrap();
+    let world = Place::Within(world);
+    world
+        .run(|| {
+            let done =
+                std::process::Command::new("ip").args(["address", "add", "192.0.2.7/32", "dev", "lo"]).status()?;
+            assert!(done.success());
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let site = at("192.0.2.7", 443);
+    let listener = world.listen(site).await.unwrap();
+    let _site = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.write_all(b"hello").await.unwrap();
+        }
+    }));
+    let c = at("10.0.1.2", 443);
+    let _c = listen(&fabric, "c", c).await;
+    let (a, b) = (fabric.member("a").await.unwrap().place.clone(), fabric.member("b").await.unwrap().place.clone());
+    assert!(!greeted(&a, site).await, "it is open to one that it was not opened to");
+
+    fabric.open_world("a", &world).await.unwrap();
+    assert!(greeted(&a, site).await);
+    assert!(!greeted(&b, site).await, "it is open to another one too");
+    assert!(greeted(&a, c).await, "the other private network is not where it was");
+    assert_eq!(reaches(&fabric, "a", at("192.0.2.7", 9)).await, Reached::Refused, "a port that is not carried");
+    fabric.set_vpc(vpc("one", false)).await.unwrap();
+    assert!(!greeted(&a, c).await, "it reaches the other private network without a router");
+    assert!(greeted(&a, site).await);
+    fabric.remove_member("a").await.unwrap();
+    assert!(!greeted(&a, site).await);
+}
+
+#[tokio::test]
 async fn nothing_of_the_machine_is_touched() {
     namespaces!();
     let before = common::machine();

@@ -186,7 +186,8 @@ struct People;
 impl Logins for People {
     async fn check(&self, user: &str, password: &str, database: &str) -> Verdict {
         match (user, password) {
-            WRITER if database == "closed" => Verdict::Denied,
+            WRITER if database == "closed" => Verdict::Denied { told: "not for you".to_owned() },
+            WRITER if database == "hidden" => Verdict::NoDatabase,
             WRITER => Verdict::Admitted { role: "writer".to_owned() },
             READER => Verdict::Admitted { role: "reader".to_owned() },
             ("later", _) => Verdict::Unavailable { reason: "not before noon".to_owned() },
@@ -212,7 +213,8 @@ async fn rig() -> Rig {
     let (postgres, certificate) = (Postgres::new().await, certificate());
     let at = "127.0.0.1:0".parse().unwrap();
     let backend = Arc::clone(&postgres) as Arc<dyn Backend>;
-    let listener = Listener::start(&Place::Host, at, &certificate, Arc::new(People), backend, IDLE).await.unwrap();
+    let listener =
+        Listener::start(&Place::Host, at, &certificate, Arc::new(People), backend, Arc::new(IDLE)).await.unwrap();
     Rig { postgres, listener, certificate }
 }
 
@@ -291,7 +293,8 @@ async fn who_is_refused_is_told_why_and_wakes_nothing() {
     assert_eq!(refused((writer, ""), "db").await, wrong);
     let unknown = "FATAL 28P01: password authentication failed for user \"plane\"";
     assert_eq!(refused(("plane", "x"), "db").await, unknown);
-    assert_eq!(refused(WRITER, "closed").await, "FATAL 28000: permission denied for database \"closed\"");
+    assert_eq!(refused(WRITER, "closed").await, "FATAL 28000: not for you");
+    assert_eq!(refused(WRITER, "hidden").await, "FATAL 3D000: database \"hidden\" does not exist");
     assert_eq!(refused(("later", "x"), "db").await, "FATAL 57P03: not before noon");
     assert_eq!((rig.woken(), rig.postgres.process().await), (0, None));
 
@@ -341,6 +344,19 @@ async fn it_sleeps_when_nobody_is_there_and_keeps_what_it_was_told() {
     assert_eq!(rig.postgres.process().await, None);
     let client = rig.login(WRITER, "db").await.unwrap();
     assert_eq!(one(&client, "SELECT text FROM notes").await, "kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_works_on_it_keeps_it_awake() {
+    let rig = rig().await;
+    let awake = rig.listener.awake().await.unwrap();
+    assert_eq!(*rig.listener.state().borrow(), State { awake: true, connections: 1 });
+    rig.listener.rest().await.unwrap();
+    let process = rig.postgres.process().await;
+    assert!(process.is_some(), "it was ended under whoever works on it");
+    drop(awake);
+    rig.listener.rest().await.unwrap();
+    assert_eq!((*rig.listener.state().borrow(), rig.postgres.process().await), (State::default(), None));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,8 +14,8 @@ use common::{image, namespaces, network, vpc};
 use serde_json::json;
 use stackproof_planes::{
     containers::{
-        Check, Connection, DialError, Health, Image, Limits, Places, Runtime, Service, ServiceSpec, ServiceState,
-        ServiceStatus, Unattached,
+        Check, Connection, DialError, Health, Image, Limits, Places, Runtime, ScaleBy, Service, ServiceSpec,
+        ServiceState, ServiceStatus, Unattached,
     },
     network::{self as networks, Attachment, Driver, Fabric, Member, MemberSpec},
 };
@@ -49,10 +49,13 @@ impl Rig {
             min: 1,
             max: 1,
             concurrency: 10,
+            scale_by: ScaleBy::Requests,
             limits: Limits::default(),
             health: None,
+            startup: None,
             start_within: Duration::from_secs(20),
             idle: Duration::from_millis(300),
+            spare: Duration::from_millis(300),
             grace: Duration::from_secs(5),
         }
     }
@@ -72,6 +75,12 @@ impl Rig {
 
 fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// A look at the port.
+fn probe(milliseconds: u64, failures: u32) -> Health {
+    let interval = Duration::from_millis(milliseconds);
+    Health { check: Check::Tcp, interval, timeout: Duration::from_secs(1), failures }
 }
 
 fn args(args: &[&str]) -> Vec<String> {
@@ -218,6 +227,54 @@ async fn what_crashes_and_may_sleep_is_there_for_who_asks_after_the_pause() {
     rig.end(service).await;
 }
 
+/// Where a cloud's clock is advanced by hand, nobody waits a quarter of an hour to see it.
+#[tokio::test]
+async fn what_nobody_used_for_time_that_passed_at_once_is_stopped() {
+    namespaces!();
+    let rig = rig().await;
+    let service = rig.start(ServiceSpec { min: 0, idle: Duration::from_secs(900), ..rig.spec() });
+    assert_eq!(service.settled().await.ready, 1);
+    service.pass(Duration::from_secs(500));
+    let connection = service.dial().await.unwrap();
+    service.pass(Duration::from_secs(1000));
+    // It has been in use all that time, and is as new from then on.
+    assert_eq!(over(connection, "/health").await.unwrap(), "well");
+    service.pass(Duration::from_secs(600));
+    assert_eq!(service.status().borrow().ready, 1);
+    service.pass(Duration::from_secs(400));
+    reached(&service, |status| status.running == 0).await;
+    assert_eq!(service.status().borrow().state, ServiceState::Ready);
+    rig.end(service).await;
+}
+
+/// As where a stack's containers are all made at once.
+#[tokio::test]
+async fn an_image_that_many_want_at_once_is_unpacked_for_all_of_them() {
+    namespaces!();
+    let folder = tempfile::tempdir().unwrap();
+    let layout = folder.path().join("layout");
+    let manifest = image::lay(&layout, json!({}));
+    let runtime = Runtime::open(&folder.path().join("runtime"), image::helper()).await.unwrap();
+    let blobs = Arc::new(stackproof_planes::containers::Folder(layout));
+    let wanted = (0..8).map(|_| runtime.add(manifest.clone(), Arc::clone(&blobs) as _));
+    let images = futures::future::join_all(wanted).await;
+    assert!(images.iter().all(|image| image.is_ok()), "{images:?}");
+    assert_eq!(std::fs::read_dir(folder.path().join("runtime/images")).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_closed_runtime_has_ended_everything_and_starts_nothing() {
+    namespaces!();
+    let rig = rig().await;
+    let service = rig.start(ServiceSpec { min: 2, max: 2, ..rig.spec() });
+    reached(&service, |status| status.ready == 2).await;
+    rig.runtime.close().await.unwrap();
+    assert_eq!(std::fs::read_dir(rig.folder.path().join("runtime/running")).unwrap().count(), 0);
+    let why = ServiceState::Error { message: "the containers have been stopped".to_owned() };
+    reached(&service, |status| status.state == why).await;
+    rig.end(service).await;
+}
+
 #[tokio::test]
 async fn what_never_runs_says_why_and_can_be_put_right() {
     namespaces!();
@@ -306,7 +363,7 @@ async fn what_is_not_well_any_more_is_replaced() {
     namespaces!();
     let rig = rig().await;
     let check = Check::Http { path: "/health".to_owned() };
-    let health = Some(Health { check, interval: Duration::from_millis(100), failures: 2 });
+    let health = Some(Health { check, ..probe(100, 2) });
     let service = rig.start(ServiceSpec { health, ..rig.spec() });
     assert_eq!(service.settled().await.state, ServiceState::Ready);
     let sick = service.containers()[0].id().to_owned();
@@ -376,4 +433,90 @@ async fn only_an_attached_one_reaches_what_is_in_the_private_network() {
     rig.end(inside).await;
     rig.fabric.remove_member("db").await.unwrap();
     rig.fabric.remove_network("left").await.expect("a container's place was not given back");
+}
+
+#[tokio::test]
+async fn what_takes_long_to_start_is_given_the_time_of_its_startup_check() {
+    namespaces!();
+    let rig = rig().await;
+    let check = Check::Http { path: "/health".to_owned() };
+    let slow =
+        ServiceSpec { env: env(&[("START_AFTER_MS", "1200")]), start_within: Duration::from_millis(100), ..rig.spec() };
+    let service = rig.start(ServiceSpec { startup: Some(probe(100, 3)), ..slow.clone() });
+    assert_eq!(message(&service.settled().await), "not listening on port 8080 within 300ms");
+    service.update(ServiceSpec { startup: Some(Health { check, ..probe(500, 20) }), ..slow.clone() });
+    assert_eq!(service.settled().await.state, ServiceState::Ready);
+    let wrong = Check::Http { path: "/nowhere".to_owned() };
+    service.update(ServiceSpec { startup: Some(Health { check: wrong, ..probe(1000, 2) }), ..slow });
+    let why = "startup check failed for 2s: GET /nowhere answered 404 Not Found";
+    assert_eq!(message(&service.settled().await), why);
+    rig.end(service).await;
+}
+
+#[tokio::test]
+async fn what_is_busy_gets_company_and_loses_it_when_it_rests() {
+    namespaces!();
+    let rig = rig().await;
+    let limits = Limits { cpu: Some(200), ..Limits::default() };
+    let spec = ServiceSpec { min: 0, max: 2, concurrency: 100, scale_by: ScaleBy::Cpu(50), limits, ..rig.spec() };
+    let service = rig.start(ServiceSpec { spare: Duration::from_secs(2), ..spec });
+    service.settled().await;
+    let busy = tokio::spawn(over(service.dial().await.unwrap(), "/spin?4000"));
+    reached(&service, |status| status.ready == 2).await;
+    assert_eq!(busy.await.unwrap().unwrap(), "spun");
+    reached(&service, |status| status.running == 1).await;
+    assert!(service.usage().cpu > Duration::from_millis(400), "{:?}", service.usage());
+    // What is measured has to run.
+    service.pass(Duration::from_secs(3600));
+    assert_eq!(service.status().borrow().running, 1);
+    rig.end(service).await;
+}
+
+#[tokio::test]
+async fn what_needs_memory_gets_company() {
+    namespaces!();
+    let rig = rig().await;
+    let limits = Limits { memory: Some(128 << 20), ..Limits::default() };
+    let spec = ServiceSpec { max: 3, concurrency: 100, scale_by: ScaleBy::Memory(40), limits, ..rig.spec() };
+    let service = rig.start(spec);
+    service.settled().await;
+    assert_eq!(ask(&service, "/eat?80").await, "ate");
+    reached(&service, |status| status.ready >= 2).await;
+    rig.end(service).await;
+}
+
+#[tokio::test]
+async fn what_writes_more_files_than_it_may_is_ended() {
+    namespaces!();
+    let rig = rig().await;
+    let limits = Limits { storage: Some(8 << 20), ..Limits::default() };
+    let service = rig.start(ServiceSpec { limits, ..rig.spec() });
+    service.settled().await;
+    assert_eq!(ask(&service, "/write?4").await, "wrote");
+    let first = service.containers()[0].id().to_owned();
+    assert_eq!(ask(&service, "/write?9").await, "wrote");
+    let failed = message(&reached(&service, |status| status.state != ServiceState::Ready).await);
+    assert!(failed.contains("bytes of local storage in use, its limit is 8388608"), "{failed}");
+    reached(&service, |status| status.state == ServiceState::Ready).await;
+    assert_ne!(service.containers()[0].id(), first);
+    assert_eq!(service.usage().lost, 1);
+    rig.end(service).await;
+}
+
+#[tokio::test]
+async fn time_that_passes_elsewhere_puts_to_sleep_what_nobody_asks() {
+    namespaces!();
+    let rig = rig().await;
+    let quarter = Duration::from_secs(15 * 60);
+    let service = rig.start(ServiceSpec { min: 0, idle: quarter, ..rig.spec() });
+    assert_eq!(service.settled().await.ready, 1);
+    service.pass(quarter - Duration::from_secs(60));
+    let under_way = service.dial().await.unwrap();
+    service.pass(quarter * 2);
+    assert_eq!(over(under_way, "/health").await.unwrap(), "well", "who is at work is not put to sleep");
+    service.pass(quarter - Duration::from_secs(60));
+    assert_eq!(service.status().borrow().running, 1, "it has been asked not long ago");
+    service.pass(Duration::from_secs(60));
+    reached(&service, |status| status.running == 0).await;
+    rig.end(service).await;
 }

@@ -1,7 +1,11 @@
 //! US1 Deploy managed infrastructure: the application that a deployed stack runs.
 
 use serde_json::json;
-use stackproof::acceptance::{Capability, Probe, accept, contains, empty, includes, is, matches};
+use stackproof::{
+    Failure,
+    acceptance::{Capability, Probe, accept, contains, empty, includes, is, matches},
+    target::Login,
+};
 use stackproof_scenarios::Deployment;
 
 /// US1.2 After `up` every service says that it is well, and so does the application that depends on them.
@@ -59,8 +63,8 @@ async fn us1_3_the_application_answers_and_uses_its_database() {
 
 /// US1.3 What becomes of the application when its database dies: it says so, loses nothing, and goes on.
 #[tokio::test]
-async fn us1_3_a_dead_database_is_noticed_and_nothing_is_lost() {
-    accept("US1.3", async |s| {
+async fn us1_3_failure_a_dead_database_is_noticed_and_nothing_is_lost() {
+    accept("US1.3-failure", async |s| {
         s.needs(Capability::Machines)?;
         let stack = s.given("a configured stack", Deployment::that_runs(s)).await?;
         s.given("it is deployed", stack.up(s)).await?;
@@ -78,6 +82,45 @@ async fn us1_3_a_dead_database_is_noticed_and_nothing_is_lost() {
             Ok(application.instance().await?["status"].as_str().unwrap_or_default().to_owned())
         });
         s.then("Scaleway's API says that the database is ready again", ready, is("ready")).await?;
+        stack.is_taken_away(s).await
+    })
+    .await;
+}
+
+/// What a login says: the rows' first column, or why not.
+async fn says(login: &Login, query: &str) -> Result<String, Failure> {
+    Ok(match login.query(query).await {
+        Ok(rows) => rows.into_iter().filter_map(|row| row.into_iter().next()).collect::<Vec<_>>().join(", "),
+        Err(failure) => format!("refused: {}", failure.meaning),
+    })
+}
+
+/// US1.2, FR-002 The serverless database keeps what the application writes, with IAM's credentials and its certificate
+/// verified, and lets nobody else in.
+#[tokio::test]
+async fn us1_2_the_serverless_database_is_written_by_whom_iam_says() {
+    accept("US1.2-serverless", async |s| {
+        let stack = s.given("a configured stack", Deployment::that_runs(s)).await?;
+        s.given("it is deployed", stack.up(s)).await?;
+        let application = stack.application().await?;
+        let login = application.serverless_login(s, None)?;
+        let written = login.query("CREATE TABLE notes (text text); INSERT INTO notes VALUES ('proof')");
+        s.when("the application writes with its API key, the certificate verified", written).await?;
+        let rows = Probe::new("SELECT text FROM notes", async || says(&login, "SELECT text FROM notes").await);
+        s.then("another connection reads it", rows, is("proof")).await?;
+        let started = Probe::new("GET …/databases/…", async || {
+            Ok(application.serverless_database().await?["started"].as_bool().unwrap_or_default())
+        });
+        s.then("Scaleway's API says that the database runs", started, is(true)).await?;
+
+        let stranger = s.given("an application that no policy is about", application.stranger(s)).await?;
+        let foreign = application.serverless_login(s, Some(&stranger))?;
+        let refused =
+            Probe::new("SELECT text FROM notes", async || says(&foreign, "SELECT text FROM notes").await).once();
+        s.then("it may not log in", refused, contains("does not have permission to access database")).await?;
+        s.when("the stranger goes", application.dismiss(&stranger)).await?;
+        let gone = Probe::new("SELECT text FROM notes", async || says(&foreign, "SELECT text FROM notes").await).once();
+        s.then("its key is worth nothing any more", gone, contains("password authentication failed")).await?;
         stack.is_taken_away(s).await
     })
     .await;

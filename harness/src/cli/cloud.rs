@@ -1,9 +1,12 @@
 //! `stackproof cloud`: the local cloud, started, stopped, looked at, used.
 
-use std::{os::unix::process::CommandExt, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use stackproof::{Failure, Workspace, target::CloudHome};
+use stackproof::{
+    Failure, Workspace,
+    target::{CloudHome, Control, Stopped, Trouble},
+};
 use stackproof_cloud::{
     gateway,
     kernel::{Durability, Profile},
@@ -15,6 +18,8 @@ use tokio::{
     io::AsyncReadExt,
     signal::unix::{SignalKind, signal},
 };
+
+use super::exec;
 
 /// The variable that chooses how networks and containers are had.
 pub(super) const CHOICE: &str = "STACKPROOF_PLANES";
@@ -45,11 +50,7 @@ pub(crate) enum Cloud {
     /// Forget all it knows; it must be stopped.
     Reset,
     /// Run a command against it: `stackproof cloud exec -- bash`.
-    Exec {
-        /// The command and its arguments.
-        #[arg(required = true, trailing_var_arg = true)]
-        command: Vec<String>,
-    },
+    Exec(exec::Exec),
     /// Be the local cloud, in the foreground.
     #[command(hide = true)]
     Serve(Serve),
@@ -89,8 +90,12 @@ pub(crate) async fn run(command: Cloud) -> Result<(), Failure> {
     match command {
         Cloud::Start { profile, in_memory, driver } => start(&home, profile, !in_memory, driver).await,
         Cloud::Stop => {
-            let pid = home.stop().await?;
-            anstream::println!("The local cloud (process {pid}) has stopped.");
+            match home.stop().await? {
+                Stopped::InOrder(pid) => anstream::println!("The local cloud (process {pid}) has stopped."),
+                Stopped::Swept => {
+                    anstream::println!("The local cloud had ended without cleaning up; what it left has been removed.");
+                }
+            }
             Ok(())
         }
         Cloud::Status { json } => status(&home, json).await,
@@ -99,7 +104,7 @@ pub(crate) async fn run(command: Cloud) -> Result<(), Failure> {
             anstream::println!("The local cloud has forgotten everything.");
             Ok(())
         }
-        Cloud::Exec { command } => exec(&home, &command).await,
+        Cloud::Exec(command) => exec::run(&home, command).await,
         Cloud::Serve(_) => Ok(()),
     }
 }
@@ -122,11 +127,12 @@ async fn status(home: &CloudHome, json: bool) -> Result<(), Failure> {
     let ready = running.ready();
     let control = running.control().ok_or_else(|| Failure::environment("the local cloud has no control API"))?;
     let (totals, resources, now) = (control.totals().await?, control.resources().await?, control.now().await?);
+    let troubles = control.troubles().await?;
     if json {
         let document = serde_json::json!({
             "pid": ready.pid, "api_url": ready.api_url, "s3_url": ready.s3_url, "gateway_url": ready.gateway_url,
             "control_url": ready.control_url, "profile": ready.profile, "now": now, "traffic": totals,
-            "resources": resources,
+            "resources": resources, "troubles": troubles,
         });
         anstream::println!("{document:#}");
         return Ok(());
@@ -148,25 +154,23 @@ async fn status(home: &CloudHome, json: bool) -> Result<(), Failure> {
     for (kind, count) in resources.as_object().into_iter().flatten().filter(|(_, count)| count.as_u64() != Some(0)) {
         anstream::println!("{count:>9} {kind}");
     }
+    tell(&control, &troubles);
     Ok(())
 }
 
-/// Becomes the command, in an environment that leads to the local cloud.
-async fn exec(home: &CloudHome, command: &[String]) -> Result<(), Failure> {
-    let running = home.running().await?;
-    let (program, arguments) = command.split_first().ok_or_else(|| Failure::usage("name a command"))?;
-    let mut child = std::process::Command::new(program);
-    child.args(arguments);
-    running.environment(false).apply_std(&mut child);
-    child.envs(stackproof::pulumi::plain_environment(&Workspace::find()?)?);
-    // Whom a bucket policy has to name so that its deployer is not shut out.
-    child.env("STACKPROOF_OWNER_ID", running.owner_id());
-    let error = child.exec();
-    Err(Failure::environment(format!("{program} could not be run")).because(error))
+/// Says what does not run, why, and where to look on.
+pub(super) fn tell(control: &Control, troubles: &[Trouble]) {
+    for trouble in troubles {
+        let Trouble { kind, id, name, reason } = trouble;
+        anstream::println!("{kind} {name} does not run: {}", reason.replace('\n', "\n          "));
+        anstream::println!("          what it said: curl {}", control.logs_url(id));
+    }
 }
 
 async fn be_the_cloud(serve: Serve) -> Result<(), Failure> {
     let home = CloudHome::at(&serve.home)?;
+    // To the very end of this process: whoever waits for that waits for the lock.
+    Box::leak(Box::new(home.hold().await?));
     let config = config(&serve, &home)?;
     stackproof::tls::install();
     // Standard error is the cloud's log file. s3s reports every refusal as an error of its own.
@@ -174,7 +178,7 @@ async fn be_the_cloud(serve: Serve) -> Result<(), Failure> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let failed = |error: &dyn std::fmt::Display| Failure::environment("the local cloud cannot start").because(error);
     // Asked now: its folder may be gone when the cloud ends.
-    let behind = if serve.planes && !serve.keep { Some(home.planes_dir()?) } else { None };
+    let behind = if serve.planes && !serve.keep { Some(home.planes_dir(false)?) } else { None };
     let server = Server::start(config).await.map_err(|error| failed(&error))?;
     let line = serde_json::to_string(server.ready()).map_err(|error| failed(&error))?;
     println!("{line}");
@@ -205,10 +209,10 @@ async fn be_the_cloud(serve: Serve) -> Result<(), Failure> {
 }
 
 /// Whatever this machine can run.
-fn everything(home: &CloudHome, driver: Choice) -> Result<planes::Config, Failure> {
+fn everything(home: &CloudHome, kept: bool, driver: Choice) -> Result<planes::Config, Failure> {
     let helper = std::env::current_exe();
     Ok(planes::Config::Everything {
-        folder: home.planes_dir()?,
+        folder: home.planes_dir(kept)?,
         cache: CloudHome::planes_cache()?,
         helper: helper.map_err(|error| Failure::environment("this program's file is not known").because(error))?,
         driver,
@@ -226,6 +230,6 @@ fn config(serve: &Serve, home: &CloudHome) -> Result<Config, Failure> {
         ports: [0; 4],
         control: !serve.no_control,
         foreign: gateway::Foreign::Tunnel,
-        planes: if serve.planes { everything(home, serve.driver)? } else { planes::Config::Nothing },
+        planes: if serve.planes { everything(home, serve.keep, serve.driver)? } else { planes::Config::Nothing },
     })
 }

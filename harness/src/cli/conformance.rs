@@ -40,7 +40,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let progress = if arguments.json { Progress::Silent } else { Progress::detect() };
     let Arguments { product, run, subset, gateway, recordings, update, limits, json } = arguments;
     if limits {
-        return write_page(&workspace, "docs/limits.md", &conformance::limits(&workspace)?).map(|()| Exit::Success);
+        return super::write_page(&workspace, "docs/limits.md", &conformance::limits(&workspace)?)
+            .map(|()| Exit::Success);
     }
     if recordings {
         return again(&conformance::replay(&workspace, &product, &progress).await?, json);
@@ -59,7 +60,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     }
     if update {
         expected.advance(&workspace, &conformance)?;
-        write_page(&workspace, "docs/conformance.md", &conformance::page(&conformance, &expected))?;
+        super::write_page(&workspace, "docs/conformance.md", &conformance::page(&conformance, &expected))?;
     }
     let broken = expected.broken_by(&conformance);
     if broken.is_empty() {
@@ -70,12 +71,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     Err(Failure::failed(format!("{} acceptance tests passed before and do not now", broken.len()))
         .because(lines.join("\n"))
         .next(format!("stackproof conformance --product {} --run '^{}$'", broken[0].0, broken[0].1.name)))
-}
-
-fn write_page(workspace: &Workspace, page: &str, text: &str) -> Result<(), Failure> {
-    let path = workspace.root.join(page);
-    std::fs::write(&path, text)
-        .map_err(|error| Failure::environment(format!("{} cannot be written", path.display())).because(error))
 }
 
 /// Tells what came of asking recorded requests again.

@@ -1,16 +1,23 @@
 //! `stackproof up`, `preview`, `refresh`, `destroy`: the stack, deployed by Pulumi.
 
+use std::time::Duration;
+
 use clap::Args;
 use owo_colors::OwoColorize;
 use stackproof::{
     Failure, Progress, Toolchain, Workspace,
     acceptance::TargetName,
-    check,
+    check, foundation,
     pulumi::{Operation, Outcome, Settings, Stack},
+    sovereign::{self, Home, Names, PATIENCE, Wait, Work},
+    stack::{Cost, configure},
     target::{CloudHome, Target},
 };
 use stackproof_cloud::kernel::Profile;
 use stackproof_planes::network::Choice;
+
+/// The project's own program. Of another, put into its place, only Pulumi knows what it needs.
+const OWN: &str = "stackproof-infra";
 
 /// Which stack, where.
 #[derive(Args)]
@@ -21,6 +28,12 @@ pub(crate) struct Deploy {
     /// The cloud it is deployed to.
     #[arg(long, value_enum, default_value = "local")]
     target: TargetName,
+    /// Stand in line for the lock, for at most so long (10 minutes where none is said), such as 90s or 10m.
+    #[arg(long, value_name = "TIME", num_args = 0..=1, value_parser = super::duration)]
+    wait: Option<Option<Duration>>,
+    /// Keep the state in a folder of this machine: no lock, no history, no audit trail. For the local cloud only.
+    #[arg(long)]
+    state_folder: bool,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -31,43 +44,119 @@ pub(crate) async fn run(deploy: Deploy, operation: Operation) -> Result<(), Fail
     let workspace = Workspace::find()?;
     let progress = if deploy.json { Progress::Silent } else { Progress::detect() };
     let toolchain = Toolchain::ensure(&progress)?;
-    let home = CloudHome::at(&workspace.cloud_dir())?;
+    let cloud = CloudHome::at(&workspace.cloud_dir())?;
     if deploy.target == TargetName::Blind {
         return Err(Failure::usage("the blind target is for scenarios").next("stackproof accept --target blind"));
     }
-    if deploy.target != TargetName::Scaleway && home.running().await.is_err() {
+    if deploy.target != TargetName::Scaleway && cloud.running().await.is_err() {
         progress.say("No local cloud is running; starting one.");
-        home.start(Profile::Instant, true, Choice::Automatic).await?;
+        cloud.start(Profile::Instant, true, Choice::Automatic).await?;
     }
-    let target = Target::running(deploy.target, &home).await?;
+    let target = Target::running(deploy.target, &cloud).await?;
     let settings = Settings::of(&workspace, &deploy.stack, deploy.target);
-    let stack = Stack::open(settings, toolchain.clone(), &target).await?;
-    stackproof::stack::configure(&stack, &target).await?;
-    if deploy.target != TargetName::Scaleway && operation == Operation::Up {
-        stackproof::foundation::lay(&stack, &toolchain, &target, &progress).await?;
-    }
-    check::configuration(&workspace, &toolchain.python.path, stack.settings(), &["scaleway:projectId"])?.refuse()?;
+    settings.lay_out()?;
+    let work = Work { settings: &settings, toolchain: &toolchain, target: &target, progress: &progress };
+    let home = deploy.home(work, &operation).await?;
     let before = match target.control() {
         Some(control) => Some(control.totals().await?),
         None => None,
     };
-    let outcome = stack.run(&operation, &progress).await?;
-    let cost = match (target.control(), before) {
-        (Some(control), Some(before)) => {
-            Some(stackproof::stack::Cost::between(&before, &control.totals().await?, outcome.seconds))
+    let local = deploy.target != TargetName::Scaleway;
+    let up = operation == Operation::Up;
+    let ours = settings.project()? == OWN;
+    let check = async |stack: &Stack| {
+        if !ours {
+            return Ok(());
         }
+        configure(stack, &target).await?;
+        if local && up {
+            match &home {
+                Some(_) => foundation::push_sample(stack, &target, &progress).await?,
+                None => foundation::lay(stack, &toolchain, &target, &progress).await?,
+            };
+        }
+        let faults =
+            check::configuration(&workspace, &toolchain.python.path, stack.settings(), &["scaleway:projectId"])?;
+        faults.refuse()
+    };
+    let outcome = match &home {
+        Some(home) => home.operate(work, &operation, &deploy.command(&operation), deploy.wait(), check).await?,
+        None => {
+            let stack = Stack::open(settings.clone(), toolchain.clone(), &target).await?;
+            check(&stack).await?;
+            stack.run(&operation, &progress).await?
+        }
+    };
+    let cost = match (target.control(), before) {
+        (Some(control), Some(before)) => Some(Cost::between(&before, &control.totals().await?, outcome.seconds)),
         _ => None,
     };
+    // What was deployed and does not run is no failure of the deployment: the provider only warns of it.
+    let troubles = match target.control() {
+        Some(control) if operation != Operation::Destroy => control.troubles().await?,
+        _ => Vec::new(),
+    };
     if deploy.json {
-        let document = serde_json::json!({"outcome": outcome, "cost": cost});
+        let document = serde_json::json!({"outcome": outcome, "cost": cost, "troubles": troubles});
         anstream::println!("{document:#}");
     } else {
         show(&outcome);
         if let Some(cost) = &cost {
             anstream::println!("{cost}");
         }
+        if let Some(control) = target.control() {
+            super::cloud::tell(control, &troubles);
+        }
     }
     outcome.success().map(drop)
+}
+
+impl Deploy {
+    fn wait(&self) -> Wait {
+        self.wait.map_or(Wait::No, |time| Wait::UpTo(time.unwrap_or(PATIENCE)))
+    }
+
+    /// What is noted of this command.
+    fn command(&self, operation: &Operation) -> String {
+        let target =
+            if self.target == TargetName::Local { String::new() } else { format!(" --target {}", self.target) };
+        format!("stackproof {} --stack {}{target}", operation.as_str(), self.stack)
+    }
+
+    /// Where the state is; none: in a folder of this machine.
+    async fn home(&self, work: Work<'_>, operation: &Operation) -> Result<Option<Home>, Failure> {
+        if self.state_folder && self.target == TargetName::Scaleway {
+            return Err(Failure::usage("--state-folder is for the local cloud")
+                .because("a state on one machine is nobody else's, and no lock guards it")
+                .next(format!("stackproof state init --stack {} --target scaleway", self.stack)));
+        }
+        if self.state_folder || work.settings.folder.join("state/.pulumi").exists() {
+            return Ok(None);
+        }
+        if let Some(home) = Home::find(work.target, Names::of(work.settings, work.target)?).await? {
+            return Ok(Some(home));
+        }
+        if self.target == TargetName::Scaleway {
+            return Err(Failure::usage(format!("the state of stack {} has no home yet", self.stack))
+                .because("its bucket, its lock and its passphrase are made once, by infra/state")
+                .next(format!("stackproof state init --stack {} --target scaleway", self.stack)));
+        }
+        let missing = match work.target.control() {
+            Some(control) => control.missing().await?,
+            None => Vec::new(),
+        };
+        if !missing.is_empty() {
+            work.progress
+                .say(format!("The state is kept in a folder of this machine, without a lock: {}.", missing.join("; ")));
+            return Ok(None);
+        }
+        if *operation != Operation::Up {
+            return Err(Failure::usage(format!("stack {} was never deployed to this cloud", self.stack))
+                .next(format!("stackproof up --stack {}", self.stack)));
+        }
+        work.progress.say("The state has no home yet; making one: its bucket, its lock, its passphrase.");
+        sovereign::bootstrap(work.settings, work.toolchain, work.target, work.progress).await.map(Some)
+    }
 }
 
 fn show(outcome: &Outcome) {

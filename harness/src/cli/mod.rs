@@ -1,21 +1,29 @@
 //! The command line: one file a command, each thin.
 
 mod accept;
+mod audit;
+mod bench;
 mod check;
 mod cloud;
 mod conformance;
 mod deploy;
 mod doctor;
+mod exec;
 mod fault;
+mod guard;
 mod image;
+mod lock;
+mod pulumi;
 mod report;
+mod state;
 mod verify;
+mod which;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use futures::FutureExt;
-use stackproof::{Exit, Failure, pulumi::Operation};
+use stackproof::{Exit, Failure, Workspace, pulumi::Operation};
 
 /// Prove a Scaleway stack written with Pulumi, end to end, before it meets a customer.
 #[derive(Parser)]
@@ -31,6 +39,9 @@ enum Command {
     Verify(verify::Verify),
     Check(check::Check),
     Conformance(conformance::Arguments),
+    Bench(bench::Arguments),
+    #[command(hide = true)]
+    BenchResponder(bench::Responder),
     Report(report::Report),
     Doctor(doctor::Doctor),
     /// The local Scaleway cloud: start, stop, status, exec.
@@ -62,6 +73,18 @@ enum Command {
     Refresh(deploy::Deploy),
     /// Delete everything the stack made.
     Destroy(deploy::Deploy),
+    /// Any other command of Pulumi's, under the lock: stackproof pulumi -- state delete URN.
+    Pulumi(pulumi::Pulumi),
+    Guard(guard::Guard),
+    /// Who may change a stack: status, hold, release, break.
+    #[command(subcommand)]
+    Lock(lock::Locks),
+    /// The state: init, history, show, diff, restore, backup, verify, size, recover.
+    #[command(subcommand)]
+    State(state::States),
+    /// Who changed what: list, verify, export.
+    #[command(subcommand)]
+    Audit(audit::Audits),
 }
 
 /// Parses the command line, runs the command, prints a failure and turns it into the exit code.
@@ -76,13 +99,22 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+/// A time as people write it: `90s`, `10m`, `1h 30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration: jiff::SignedDuration = text.parse().map_err(|_| "expected a time such as 90s, 10m or 1h")?;
+    duration.try_into().map_err(|_| "expected a time that is not negative".to_owned())
+}
+
 fn dispatch(command: Command) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::environment("no threads could be started").because(error))?;
     let work = match command {
+        Command::Guard(guard) => return guard::run(guard),
         Command::Accept(arguments) => return accept::run(arguments),
         Command::Verify(arguments) => return verify::run(arguments),
         Command::Check(arguments) => return check::run(&arguments),
+        Command::Bench(arguments) => return runtime.block_on(bench::run(arguments)),
+        Command::BenchResponder(responder) => bench::respond(responder).boxed(),
         Command::Conformance(arguments) => return runtime.block_on(conformance::run(arguments)),
         Command::Report(arguments) => return report::run(arguments),
         Command::Doctor(doctor) => doctor.run().boxed(),
@@ -96,6 +128,17 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         }
         Command::Refresh(arguments) => deploy::run(arguments, Operation::Refresh).boxed(),
         Command::Destroy(arguments) => deploy::run(arguments, Operation::Destroy).boxed(),
+        Command::Pulumi(arguments) => return runtime.block_on(pulumi::run(arguments)),
+        Command::Lock(command) => return runtime.block_on(lock::run(command)),
+        Command::State(command) => return runtime.block_on(state::run(command)),
+        Command::Audit(command) => return runtime.block_on(audit::run(command)),
     };
     runtime.block_on(work).map(|()| Exit::Success)
+}
+
+/// Writes a page of the documentation that a command makes.
+fn write_page(workspace: &Workspace, page: &str, text: &str) -> Result<(), Failure> {
+    let path = workspace.root.join(page);
+    std::fs::write(&path, text)
+        .map_err(|error| Failure::environment(format!("{} cannot be written", path.display())).because(error))
 }

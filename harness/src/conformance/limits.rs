@@ -42,6 +42,7 @@ pub fn limits(workspace: &Workspace) -> Result<String, Failure> {
         section(&format!("### {}", product.title), &format!("{}\n{own}", answered(&product, &sdk)));
     }
     section("## Object Storage", &part(workspace, "mocks/src/object")?);
+    section("## State", &part(workspace, "state/src")?);
     section("## stackproof", &part(workspace, "harness/src")?);
     Ok(page)
 }

@@ -8,4 +8,4 @@ mod stack;
 pub use adoption::import_file;
 pub use event::{Change, Diagnostic, Events};
 pub use run::{Operation, Outcome};
-pub use stack::{Settings, Stack, plain_environment};
+pub use stack::{Backend, Settings, Stack, plain_environment};

@@ -1,6 +1,7 @@
 //! One run of Pulumi: started, watched, stopped when it takes too long.
 
 use std::{
+    future::Future,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -8,7 +9,7 @@ use std::{
 
 use nix::{
     sys::{
-        signal::{Signal, killpg},
+        signal::{Signal, kill, killpg},
         stat::Mode,
     },
     unistd::{Pid, mkfifo},
@@ -22,10 +23,13 @@ use tokio::{
 };
 
 use super::{Events, event::Step};
-use crate::{Failure, Progress, progress};
+use crate::{Exit, Failure, Progress, progress};
 
 /// How long Pulumi may take to end after it was asked to (it saves its state first).
 const GRACE: Duration = Duration::from_secs(45);
+
+/// How long it may take after it was asked again.
+const LAST_GRACE: Duration = Duration::from_secs(10);
 
 /// What Pulumi can be asked to do with a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +47,12 @@ pub enum Operation {
     Refresh,
     /// Delete everything.
     Destroy,
+    /// Take into the state what an interrupted run made, by URN and identifier; forget what else it was making; then
+    /// refresh.
+    Recover {
+        /// What is there.
+        import: Vec<(String, String)>,
+    },
     /// Take resources that exist into the state.
     Import {
         /// The list of them, as [`super::import_file`] makes it.
@@ -63,13 +73,26 @@ impl Operation {
             }
             Self::Refresh => &["refresh", "--yes", "--skip-preview"],
             Self::Destroy => &["destroy", "--yes", "--skip-preview"],
+            Self::Recover { .. } => &["refresh", "--yes", "--skip-preview", "--clear-pending-creates"],
             Self::Import { .. } => &["import", "--yes", "--skip-preview", "--generate-code=false", "--protect=false"],
         };
         let mut arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        if let Self::Recover { import } = self {
+            for (urn, id) in import {
+                for word in [urn, id] {
+                    arguments.extend(["--import-pending-creates".to_owned(), word.clone()]);
+                }
+            }
+        }
         if let Self::Import { file } = self {
             arguments.extend(["--file".to_owned(), file.display().to_string()]);
         }
         arguments
+    }
+
+    /// Whether it writes the state.
+    pub fn changes_the_state(&self) -> bool {
+        !matches!(self, Self::Preview { .. })
     }
 
     /// The word for people.
@@ -79,6 +102,7 @@ impl Operation {
             Self::Preview { .. } => "preview",
             Self::Refresh => "refresh",
             Self::Destroy => "destroy",
+            Self::Recover { .. } => "recover",
             Self::Import { .. } => "import",
         }
     }
@@ -101,6 +125,12 @@ pub struct Outcome {
     pub stderr: String,
     /// Whether it was stopped because it took too long.
     pub timed_out: bool,
+    /// Whether the user stopped it.
+    #[serde(default)]
+    pub interrupted: bool,
+    /// Why it was stopped before its end, if something else than time or the user did.
+    #[serde(default)]
+    pub stopped: Option<String>,
 }
 
 impl Outcome {
@@ -125,12 +155,16 @@ impl Outcome {
             .map(|diagnostic| diagnostic.message.as_str())
             .collect();
         let meaning = if errors.is_empty() { last_lines(&self.stdout, &self.stderr) } else { errors.join("\n") };
-        let what = if self.timed_out {
-            format!("pulumi {} was stopped after {:.0} s", self.operation, self.seconds)
+        let (exit, what) = if let Some(why) = &self.stopped {
+            (Exit::Locked, format!("pulumi {} was stopped: {why}", self.operation))
+        } else if self.interrupted {
+            (Exit::Interrupted, format!("pulumi {} was interrupted", self.operation))
+        } else if self.timed_out {
+            (Exit::Failed, format!("pulumi {} was stopped after {:.0} s", self.operation, self.seconds))
         } else {
-            format!("pulumi {} failed", self.operation)
+            (Exit::Failed, format!("pulumi {} failed", self.operation))
         };
-        Err(Failure::failed(what).because(meaning).next("stackproof preview --refresh shows what is left to do"))
+        Err(Failure::new(exit, what).because(meaning).next("stackproof preview --refresh shows what is left to do"))
     }
 }
 
@@ -139,12 +173,14 @@ fn last_lines(stdout: &str, stderr: &str) -> String {
     lines[lines.len().saturating_sub(15)..].join("\n")
 }
 
-/// Runs a prepared `pulumi` command to its end. `scratch` is a folder for the event pipe.
+/// Runs a prepared `pulumi` command to its end, or until `stop` says why it must not go on. `scratch` is a folder for
+/// the event pipe.
 pub(super) async fn run(
     mut command: Command,
     operation: &Operation,
     scratch: &Path,
     limit: Duration,
+    stop: impl Future<Output = String>,
     progress: &Progress,
 ) -> Result<Outcome, Failure> {
     let broken = |what: &str, error: &dyn std::fmt::Display| Failure::environment(what.to_owned()).because(error);
@@ -165,8 +201,8 @@ pub(super) async fn run(
     let mut lines = BufReader::new(pipe).lines();
     let mut events = Events::default();
     let deadline = tokio::time::sleep(limit);
-    tokio::pin!(deadline);
-    let mut timed_out = false;
+    tokio::pin!(deadline, stop);
+    let (mut timed_out, mut interrupted, mut stopped) = (false, false, None);
     let status = loop {
         tokio::select! {
             line = lines.next_line() => match line {
@@ -178,7 +214,15 @@ pub(super) async fn run(
                 timed_out = true;
                 break stop_or_wait(&mut child, Some(Signal::SIGINT)).await;
             }
-            _ = tokio::signal::ctrl_c() => break stop_or_wait(&mut child, Some(Signal::SIGINT)).await,
+            why = &mut stop => {
+                shown.note(&why);
+                stopped = Some(why);
+                break stop_or_wait(&mut child, Some(Signal::SIGINT)).await;
+            }
+            _ = tokio::signal::ctrl_c() => {
+                interrupted = true;
+                break stop_or_wait(&mut child, Some(Signal::SIGINT)).await;
+            }
         }
     }?;
     // What the engine wrote before it ended is in the pipe already.
@@ -197,7 +241,35 @@ pub(super) async fn run(
         stdout,
         stderr,
         timed_out,
+        interrupted,
+        stopped,
     })
+}
+
+/// Runs a prepared `pulumi` command with this terminal.
+pub(super) async fn by_hand(mut command: Command, stop: impl Future<Output = String>) -> Result<bool, Failure> {
+    let unable = |error: &dyn std::fmt::Display| Failure::environment("pulumi could not be run").because(error);
+    // In this process's group: what is typed at the terminal, Ctrl-C included, is Pulumi's.
+    let mut child = command.spawn().map_err(|error| unable(&error).next("stackproof doctor"))?;
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            status = child.wait() => return status.map(|status| status.success()).map_err(|error| unable(&error)),
+            why = &mut stop => {
+                let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+                for (signal, grace) in [(Signal::SIGINT, GRACE), (Signal::SIGTERM, LAST_GRACE), (Signal::SIGKILL, GRACE)] {
+                    if let Some(pid) = pid && let Err(error) = kill(pid, signal) {
+                        tracing::debug!(%error, "pulumi has ended");
+                    }
+                    if timeout(grace, child.wait()).await.is_ok() {
+                        break;
+                    }
+                }
+                return Err(Failure::new(Exit::Locked, format!("pulumi was stopped: {why}")).next("stackproof lock status"));
+            }
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
 }
 
 fn show(shown: &progress::Step, step: Option<Step>) {
@@ -223,13 +295,14 @@ async fn stop_or_wait(child: &mut Child, signal: Option<Signal>) -> Result<ExitS
     if let Some(signal) = signal {
         send(signal);
     }
-    match timeout(GRACE, child.wait()).await {
-        Ok(status) => status.map_err(|error| failed(&error)),
-        Err(_) => {
-            send(Signal::SIGKILL);
-            child.wait().await.map_err(|error| failed(&error))
+    // The second signal has Pulumi end without saving; it is for one that hangs on to a save it will not get.
+    for (grace, next) in [(GRACE, Signal::SIGTERM), (LAST_GRACE, Signal::SIGKILL)] {
+        if let Ok(status) = timeout(grace, child.wait()).await {
+            return status.map_err(|error| failed(&error));
         }
+        send(next);
     }
+    child.wait().await.map_err(|error| failed(&error))
 }
 
 async fn drain<R: tokio::io::AsyncRead + Unpin>(stream: Option<R>) -> String {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    future::Future,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -73,6 +74,59 @@ impl Settings {
         Ok(copy)
     }
 
+    /// A plain text of its configuration, asked without Pulumi and so without a state: `prefix`, `scaleway:region`. A
+    /// key without a package is the program's own.
+    ///
+    /// # Errors
+    /// When the configuration or the program's `Pulumi.yaml` cannot be read.
+    pub fn value(&self, key: &str) -> Result<Option<String>, Failure> {
+        let file = self.configuration_file();
+        let document = read_yaml(&file)?;
+        let key = if key.contains(':') { key.to_owned() } else { format!("{}:{key}", self.project()?) };
+        Ok(document["config"].get(&key).and_then(Value::as_str).map(str::to_owned))
+    }
+
+    /// The name of the program's project.
+    ///
+    /// # Errors
+    /// When its `Pulumi.yaml` cannot be read.
+    pub fn project(&self) -> Result<String, Failure> {
+        let file = self.program.join("Pulumi.yaml");
+        let name = read_yaml(&file)?["name"].as_str().map(str::to_owned);
+        name.ok_or_else(|| Failure::usage(format!("{} names no project", file.display())).next("add name: …"))
+    }
+
+    /// Puts the program where Pulumi runs it, and its configuration beside it, if that is not there yet.
+    ///
+    /// # Errors
+    /// When the folder cannot be used.
+    pub fn lay_out(&self) -> Result<(), Failure> {
+        self.link()
+            .map_err(|error| Failure::environment(format!("{} cannot be used", self.folder.display())).because(error))
+    }
+
+    fn link(&self) -> std::io::Result<()> {
+        let program = self.layout();
+        fs::create_dir_all(&program)?;
+        let (configuration, template) = (self.configuration_file(), self.configuration_template());
+        if !configuration.exists() {
+            let text = if template.exists() { fs::read_to_string(&template)? } else { "config: {}\n".to_owned() };
+            fs::write(&configuration, text)?;
+        }
+        for entry in fs::read_dir(&self.program)? {
+            let entry = entry?;
+            let link = program.join(entry.file_name());
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with("Pulumi.") || name == "Pulumi.yaml" {
+                match std::os::unix::fs::symlink(entry.path(), &link) {
+                    Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The folder Pulumi runs in: the program's files by links, the configuration by itself. Pulumi
     /// writes secrets and their salt into the configuration beside the program; those of a stack on
     /// this machine are nothing to commit.
@@ -88,6 +142,60 @@ pub struct Stack {
     environment: Environment,
     /// What Pulumi needs besides the cloud.
     variables: Vec<(String, String)>,
+    /// What must not be in its environment.
+    unwanted: &'static [&'static str],
+    /// The program that ends Pulumi when this process ends; none where that does not matter.
+    guard: Option<PathBuf>,
+}
+
+/// Where a state is and what its secrets are encrypted with, as Pulumi is told it.
+pub struct Backend {
+    variables: Vec<(String, String)>,
+    unwanted: &'static [&'static str],
+    /// Whether it goes with this process.
+    supervised: bool,
+}
+
+impl Backend {
+    /// A folder of this machine, with a passphrase beside it that is made at the first call.
+    ///
+    /// # Errors
+    /// When the folder cannot be used.
+    pub fn folder(folder: &Path) -> Result<Self, Failure> {
+        let unusable =
+            |error: std::io::Error| Failure::environment(format!("{} cannot be used", folder.display())).because(error);
+        fs::create_dir_all(folder.join("state")).map_err(unusable)?;
+        Ok(Self { variables: in_folder(folder, &passphrase_file(folder)?), unwanted: &[], supervised: false })
+    }
+
+    /// A folder of this machine, with this passphrase.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn folder_with(folder: &Path, passphrase: &str) -> Result<Self, Failure> {
+        fs::create_dir_all(folder)
+            .map_err(|error| Failure::environment(format!("{} cannot be used", folder.display())).because(error))?;
+        let url = format!("file://{}", folder.display());
+        Ok(Self {
+            variables: vec![("PULUMI_BACKEND_URL".into(), url), spoken(passphrase)],
+            unwanted: &[],
+            supervised: false,
+        })
+    }
+
+    /// Whatever these variables lead to, with this passphrase.
+    pub fn through(
+        variables: Vec<(&'static str, String)>,
+        unwanted: &'static [&'static str],
+        passphrase: &str,
+    ) -> Self {
+        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
+        Self { variables: variables.chain([spoken(passphrase)]).collect(), unwanted, supervised: true }
+    }
+}
+
+fn spoken(passphrase: &str) -> (String, String) {
+    ("PULUMI_CONFIG_PASSPHRASE".to_owned(), passphrase.to_owned())
 }
 
 impl Stack {
@@ -97,14 +205,31 @@ impl Stack {
     /// # Errors
     /// When the folder cannot be used or Pulumi refuses.
     pub async fn open(settings: Settings, toolchain: Toolchain, target: &Target) -> Result<Self, Failure> {
-        let folder = settings.folder.clone();
-        let unusable =
-            |error: std::io::Error| Failure::environment(format!("{} cannot be used", folder.display())).because(error);
-        fs::create_dir_all(settings.folder.join("state")).map_err(unusable)?;
-        let passphrase = passphrase_file(&settings.folder)?;
-        let variables = variables(&toolchain, &settings.folder, &passphrase)?;
-        let stack = Self { environment: target.environment().clone(), settings, toolchain, variables };
-        stack.lay_out_program().map_err(unusable)?;
+        let backend = Backend::folder(&settings.folder)?;
+        Self::open_in(settings, backend, toolchain, target).await
+    }
+
+    /// The same, with its state elsewhere.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn open_in(
+        settings: Settings,
+        backend: Backend,
+        toolchain: Toolchain,
+        target: &Target,
+    ) -> Result<Self, Failure> {
+        settings.lay_out()?;
+        let mut variables = toolchain.environment(&settings.folder.join("pulumi-home"))?;
+        variables.extend(backend.variables);
+        let stack = Self {
+            environment: target.environment().clone(),
+            settings,
+            toolchain,
+            variables,
+            guard: backend.supervised.then(crate::target::program).transpose()?,
+            unwanted: backend.unwanted,
+        };
         stack.pulumi(&["stack", "select", "--create", &stack.settings.name], None).await?;
         Ok(stack)
     }
@@ -122,28 +247,6 @@ impl Stack {
     /// The environment that deploys it.
     pub fn environment(&self) -> &Environment {
         &self.environment
-    }
-
-    fn lay_out_program(&self) -> std::io::Result<()> {
-        let program = self.settings.layout();
-        fs::create_dir_all(&program)?;
-        let (configuration, template) = (self.settings.configuration_file(), self.settings.configuration_template());
-        if !configuration.exists() {
-            let text = if template.exists() { fs::read_to_string(&template)? } else { "config: {}\n".to_owned() };
-            fs::write(&configuration, text)?;
-        }
-        for entry in fs::read_dir(&self.settings.program)? {
-            let entry = entry?;
-            let link = program.join(entry.file_name());
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.starts_with("Pulumi.") || name == "Pulumi.yaml" {
-                match std::os::unix::fs::symlink(entry.path(), &link) {
-                    Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Sets a value of its configuration.
@@ -210,6 +313,22 @@ impl Stack {
         Ok(value)
     }
 
+    /// A secret value of its configuration, in clear: never print it.
+    ///
+    /// # Errors
+    /// When Pulumi refuses, or there is none.
+    pub async fn secret(&self, key: &str) -> Result<String, Failure> {
+        Ok(self.pulumi(&["config", "get", key], None).await?.trim_end_matches('\n').to_owned())
+    }
+
+    /// Makes this its state: what [`Self::export`] gave of the same stack elsewhere.
+    ///
+    /// # Errors
+    /// When Pulumi refuses.
+    pub async fn import_state(&self, state: &Value) -> Result<(), Failure> {
+        self.pulumi(&["stack", "import"], Some(&state.to_string())).await.map(drop)
+    }
+
     /// Its outputs, secrets in clear: never print them.
     ///
     /// # Errors
@@ -233,15 +352,50 @@ impl Stack {
     /// # Errors
     /// When Pulumi cannot be run. A run that failed is an [`Outcome`].
     pub async fn run(&self, operation: &Operation, progress: &Progress) -> Result<Outcome, Failure> {
+        self.run_until(operation, std::future::pending(), progress).await
+    }
+
+    /// The same, until `stop` says why it must not go on.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn run_until(
+        &self,
+        operation: &Operation,
+        stop: impl Future<Output = String>,
+        progress: &Progress,
+    ) -> Result<Outcome, Failure> {
         let mut command = self.command();
         command.args(["--non-interactive", "--color=never"]);
-        run::run(command, operation, &self.settings.folder, LIMIT, progress).await
+        run::run(command, operation, &self.settings.folder, LIMIT, stop, progress).await
+    }
+
+    /// Runs a command of Pulumi's with this terminal, until it ends or `stop` says why it must not go on. Gives whether
+    /// it succeeded.
+    ///
+    /// # Errors
+    /// When Pulumi cannot be run, or was stopped.
+    pub async fn by_hand(&self, arguments: &[String], stop: impl Future<Output = String>) -> Result<bool, Failure> {
+        let mut command = self.command();
+        command.args(arguments);
+        run::by_hand(command, stop).await
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.toolchain.pulumi.path);
+        let mut command = match &self.guard {
+            Some(guard) => {
+                let mut command = Command::new(guard);
+                command.args(["guard", "--parent", &std::process::id().to_string(), "--"]);
+                command.arg(&self.toolchain.pulumi.path);
+                command
+            }
+            None => Command::new(&self.toolchain.pulumi.path),
+        };
         command.current_dir(self.settings.layout()).kill_on_drop(true);
         self.environment.apply(&mut command);
+        for name in self.unwanted {
+            command.env_remove(name);
+        }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.env("PULUMI_STACK", &self.settings.name);
         command
@@ -270,13 +424,20 @@ impl Stack {
     }
 }
 
-/// What Pulumi needs besides the cloud: tools, its home, its state, the secrets' passphrase.
-fn variables(toolchain: &Toolchain, folder: &Path, passphrase: &Path) -> Result<Vec<(String, String)>, Failure> {
-    let mut variables = toolchain.environment(&folder.join("pulumi-home"))?;
-    let mut put = |name: &str, value: String| variables.push((name.to_owned(), value));
-    put("PULUMI_BACKEND_URL", format!("file://{}", folder.join("state").display()));
-    put("PULUMI_CONFIG_PASSPHRASE_FILE", passphrase.display().to_string());
-    Ok(variables)
+fn read_yaml(file: &Path) -> Result<Value, Failure> {
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Failure::usage(format!("{} cannot be read", file.display())).because(error).next("mend the file")
+    };
+    let text = fs::read_to_string(file).map_err(|error| unreadable(&error))?;
+    serde_saphyr::from_str(&text).map_err(|error| unreadable(&error))
+}
+
+/// A state in a folder, its passphrase in a file.
+fn in_folder(folder: &Path, passphrase: &Path) -> Vec<(String, String)> {
+    vec![
+        ("PULUMI_BACKEND_URL".to_owned(), format!("file://{}", folder.join("state").display())),
+        ("PULUMI_CONFIG_PASSPHRASE_FILE".to_owned(), passphrase.display().to_string()),
+    ]
 }
 
 /// The environment of a plain `pulumi` typed by hand inside `infra/`.
@@ -286,11 +447,9 @@ fn variables(toolchain: &Toolchain, folder: &Path, passphrase: &Path) -> Result<
 pub fn plain_environment(workspace: &Workspace) -> Result<Vec<(String, String)>, Failure> {
     let toolchain = Toolchain::ensure(&Progress::detect())?;
     let folder = workspace.private_dir().join("plain");
-    let unusable =
-        |error: std::io::Error| Failure::environment(format!("{} cannot be used", folder.display())).because(error);
-    fs::create_dir_all(folder.join("state")).map_err(unusable)?;
-    let passphrase = passphrase_file(&folder)?;
-    variables(&toolchain, &folder, &passphrase)
+    let mut variables = toolchain.environment(&folder.join("pulumi-home"))?;
+    variables.extend(Backend::folder(&folder)?.variables);
+    Ok(variables)
 }
 
 /// The file of the passphrase that this folder's secrets are encrypted with, made at the first call.

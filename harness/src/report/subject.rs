@@ -1,5 +1,7 @@
 //! What was judged, and on which machine: kept apart, because only the first may change a verdict.
 
+use std::{path::Path, process::Command};
+
 use serde::{Deserialize, Serialize};
 
 /// The identity of what was judged.
@@ -23,6 +25,19 @@ pub struct Git {
     pub commit: String,
     /// Whether files differ from the commit.
     pub dirty: bool,
+}
+
+impl Git {
+    /// The checkout that this folder lies in; nothing where git does not answer.
+    pub fn of(folder: &Path) -> Option<Self> {
+        let ask = |arguments: &[&str]| {
+            let output = Command::new("git").arg("-C").arg(folder).args(arguments).output().ok()?;
+            output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        };
+        let commit = ask(&["rev-parse", "HEAD"])?;
+        let dirty = !ask(&["status", "--porcelain"])?.is_empty();
+        Some(Self { commit, dirty })
+    }
 }
 
 /// One tool, where it came from and what exactly it is.

@@ -1,26 +1,12 @@
 //! What is judged: what exactly is in the checkout.
 
-use std::process::Command;
-
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use crate::Workspace;
-use crate::report::Git;
 
 /// Endings of the files that make the infrastructure program what it is.
 const PROGRAM: [&str; 4] = ["py", "yaml", "toml", "txt"];
-
-/// The commit and whether files differ from it; nothing where git does not answer.
-pub(super) fn git(workspace: &Workspace) -> Option<Git> {
-    let ask = |arguments: &[&str]| {
-        let output = Command::new("git").arg("-C").arg(&workspace.root).args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let commit = ask(&["rev-parse", "HEAD"])?;
-    let dirty = !ask(&["status", "--porcelain"])?.is_empty();
-    Some(Git { commit, dirty })
-}
 
 /// SHA-256 over the names and bytes of the infrastructure program's files.
 pub fn program_digest(workspace: &Workspace) -> String {

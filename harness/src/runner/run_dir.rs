@@ -9,7 +9,7 @@ use time::macros::format_description;
 
 use super::{Tools, judged};
 use crate::acceptance::{TargetName, now, write_whole};
-use crate::report::{Inputs, Requirements, RunInfo, Runner, Stage, Subject};
+use crate::report::{Git, Inputs, Requirements, RunInfo, Runner, Stage, Subject};
 use crate::{Failure, Workspace};
 
 /// How many runs are kept, the newest.
@@ -74,7 +74,7 @@ impl RunDir {
     /// States what is judged.
     pub fn judge(&self, workspace: &Workspace, tools: &Tools) -> Result<(), Failure> {
         let subject = Subject {
-            git: judged::git(workspace),
+            git: Git::of(&workspace.root),
             program: judged::program_digest(workspace),
             tools: tools.identities.clone(),
         };

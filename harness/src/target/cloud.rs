@@ -2,11 +2,12 @@
 //!
 //! Both are this same program, run as `stackproof cloud serve`. It prints one
 //! line of JSON when it answers, and ends when its standard input does (a
-//! scenario's) or on SIGTERM.
+//! scenario's) or on SIGTERM. As long as it lives it holds the lock of its folder:
+//! by that others know, however it ends.
 
 use std::{
     collections::BTreeMap,
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -20,11 +21,12 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use stackproof_cloud::{kernel::Profile, server::Ready, services::Organization};
+use stackproof_cloud::{kernel::Profile, planes::Planes, server::Ready, services::Organization};
 use stackproof_planes::network::Choice;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
+    sync::oneshot,
     time::timeout,
 };
 
@@ -34,8 +36,11 @@ use crate::Failure;
 /// How long a cloud may take until it answers.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a cloud may take to stop.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a cloud may take to stop: it ends its databases in order.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a new cloud waits for the one that had its folder to be gone.
+const HELD: Duration = Duration::from_secs(5);
 
 /// Where root keeps what runs behind local clouds.
 const SYSTEM: &str = "/var/lib/stackproof";
@@ -151,6 +156,21 @@ impl CloudProcess {
         drop(self.child.take());
     }
 
+    /// Stops it, and waits until it and all that ran behind it is gone.
+    ///
+    /// # Errors
+    /// When it does not stop.
+    pub async fn stop(mut self) -> Result<(), Failure> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        drop(child.stdin.take());
+        let pid = self.ready.pid;
+        match timeout(STOP_TIMEOUT, child.wait()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(Failure::failed("the local cloud was not waited for").because(error)),
+            Err(_) => Err(Failure::environment(format!("process {pid} does not stop")).next(format!("kill -9 {pid}"))),
+        }
+    }
+
     /// Kills it as a power cut would, for tests of what survives.
     ///
     /// # Errors
@@ -161,8 +181,11 @@ impl CloudProcess {
     }
 }
 
-/// This same program. Tests of the library name it in `STACKPROOF_BIN`.
-fn program() -> Result<PathBuf, Failure> {
+/// This same program: the `stackproof` command. Tests of the library name it in `STACKPROOF_BIN`.
+///
+/// # Errors
+/// When it is not built.
+pub fn program() -> Result<PathBuf, Failure> {
     if let Some(path) = std::env::var_os("STACKPROOF_BIN") {
         return Ok(path.into());
     }
@@ -206,6 +229,17 @@ pub struct CloudHome {
 pub struct Running {
     ready: Ready,
     organization: Organization,
+    /// Whether its state outlives it.
+    kept: bool,
+}
+
+/// How a cloud was stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It was told to, and has ended: its process.
+    InOrder(u32),
+    /// It had ended before without cleaning up; what it left has been removed.
+    Swept,
 }
 
 impl Running {
@@ -314,9 +348,13 @@ impl CloudHome {
             return Err(Failure::usage(format!("the local cloud runs already, as process {}", running.ready.pid))
                 .next("stackproof cloud stop"));
         }
+        if self.running_path().exists() {
+            // It may have run with its state elsewhere: this one would not find all of it.
+            self.sweep().await?;
+        }
         let launch = Launch { keep, detached: true, profile, planes: true, driver, ..Launch::new(&self.folder) };
         let process = CloudProcess::launch(&launch).await?;
-        let running = Running { ready: process.ready.clone(), organization: process.organization.clone() };
+        let running = Running { ready: process.ready.clone(), organization: process.organization.clone(), kept: keep };
         let json = serde_json::to_vec_pretty(&running).map_err(|error| unusable(&self.running_path(), &error))?;
         write_private(&self.running_path(), &json)?;
         process.detach();
@@ -338,29 +376,82 @@ impl CloudHome {
         }
     }
 
-    /// Stops the cloud of this folder and waits until it is gone.
+    /// Takes the folder for a cloud, until the file is closed. One that is just ending is waited for.
     ///
     /// # Errors
-    /// When none runs, or it does not stop.
-    pub async fn stop(&self) -> Result<u32, Failure> {
-        let running = self.running().await?;
+    /// When another cloud has it.
+    pub async fn hold(&self) -> Result<File, Failure> {
+        self.released(HELD).await?.ok_or_else(|| {
+            Failure::usage(format!("another local cloud has the folder {}", self.folder.display()))
+                .next("stackproof cloud stop")
+        })
+    }
+
+    /// Waits until no cloud has the folder. The kernel lets go of the lock however its process ends.
+    async fn released(&self, patience: Duration) -> Result<Option<File>, Failure> {
+        let path = self.folder.join("lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let file = file.map_err(|error| unusable(&path, &error))?;
+        if file.try_lock().is_ok() {
+            return Ok(Some(file));
+        }
+        let (tell, told) = oneshot::channel();
+        // Not one of the runtime's threads: those are waited for at the end, and this may wait for ever.
+        std::thread::spawn(move || tell.send(file.lock().map(|()| file)));
+        match timeout(patience, told).await {
+            Err(_) => Ok(None),
+            Ok(Ok(Ok(file))) => Ok(Some(file)),
+            Ok(Ok(Err(error))) => Err(unusable(&path, &error)),
+            Ok(Err(error)) => Err(unusable(&path, &error)),
+        }
+    }
+
+    /// Stops the cloud of this folder and waits until it is gone, and all that ran behind it. Where it was killed
+    /// before, what it left is removed.
+    ///
+    /// # Errors
+    /// When none runs and none has left anything, or it does not stop.
+    pub async fn stop(&self) -> Result<Stopped, Failure> {
+        let Ok(running) = self.running().await else { return self.sweep().await };
         let pid = Pid::from_raw(i32::try_from(running.ready.pid).unwrap_or(i32::MAX));
         kill(pid, Signal::SIGTERM)
             .map_err(|error| Failure::environment(format!("process {pid} could not be stopped")).because(error))?;
-        let gone = async {
-            // The control connection ends when the process does.
-            let mut stream = match tokio::net::TcpStream::connect(control_address(&running)).await {
-                Ok(stream) => stream,
-                Err(_) => return,
-            };
-            let mut rest = Vec::new();
-            drop(stream.read_to_end(&mut rest).await);
-        };
-        if timeout(STOP_TIMEOUT, gone).await.is_err() {
-            return Err(Failure::environment(format!("process {pid} does not stop")).next(format!("kill -9 {pid}")));
+        if self.released(STOP_TIMEOUT).await?.is_none() {
+            return Err(Failure::environment(format!("process {pid} does not stop"))
+                .next(format!("kill -9 {pid} && stackproof cloud stop")));
         }
-        fs::remove_file(self.running_path()).map_err(|error| unusable(&self.running_path(), &error))?;
-        Ok(running.ready.pid)
+        self.forget_running()?;
+        Ok(Stopped::InOrder(running.ready.pid))
+    }
+
+    /// Removes what a cloud left that did not end in order.
+    async fn sweep(&self) -> Result<Stopped, Failure> {
+        let none = || Failure::environment("no local cloud is running").next("stackproof cloud start");
+        let known: Option<Running> = fs::read(self.running_path()).ok().and_then(|it| serde_json::from_slice(&it).ok());
+        let known = known.ok_or_else(none)?;
+        // One that has just been killed may not be gone yet.
+        let Some(_held) = self.released(HELD).await? else {
+            let pid = known.ready.pid;
+            return Err(Failure::environment("the local cloud runs and does not answer")
+                .because(format!("process {pid} holds its folder"))
+                .next(format!("kill -9 {pid} && stackproof cloud stop")));
+        };
+        let folder = self.planes_dir(known.kept)?;
+        let helper = program()?;
+        Planes::sweep(&folder, &Self::planes_cache()?, &helper).await.map_err(|why| {
+            Failure::environment("not all that the local cloud left could be removed")
+                .because(why)
+                .next("stackproof cloud stop")
+        })?;
+        if !known.kept {
+            remove(&folder)?;
+        }
+        self.forget_running()?;
+        Ok(Stopped::Swept)
+    }
+
+    fn forget_running(&self) -> Result<(), Failure> {
+        fs::remove_file(self.running_path()).map_err(|error| unusable(&self.running_path(), &error))
     }
 
     /// Forgets all the cloud knows. It must not be running.
@@ -371,29 +462,30 @@ impl CloudHome {
         if self.running().await.is_ok() {
             return Err(Failure::usage("the local cloud is running").next("stackproof cloud stop"));
         }
-        for folder in [self.state_dir(), self.planes_dir()?] {
-            match fs::remove_dir_all(&folder) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unusable(&folder, &error)),
-                _ => {}
-            }
+        if self.running_path().exists() {
+            self.sweep().await?;
+        }
+        for folder in [self.state_dir(), self.planes_dir(true)?, self.planes_dir(false)?] {
+            remove(&folder)?;
         }
         Ok(())
     }
 
-    /// The folder of what runs behind its API.
+    /// The folder of what runs behind its API; that of a cloud in memory goes with it, and is not that of a kept one.
     ///
     /// PostgreSQL does not run as root, and its user cannot enter root's home: where root runs the cloud, it is a
     /// folder of the system's.
     ///
     /// # Errors
     /// When this cloud's folder cannot be found.
-    pub fn planes_dir(&self) -> Result<PathBuf, Failure> {
+    pub fn planes_dir(&self, kept: bool) -> Result<PathBuf, Failure> {
+        let suffix = if kept { "" } else { "-in-memory" };
         if !geteuid().is_root() {
-            return Ok(self.folder.join("planes"));
+            return Ok(self.folder.join(format!("planes{suffix}")));
         }
         let folder = self.folder.canonicalize().map_err(|error| unusable(&self.folder, &error))?;
         let mark = hex::encode(&Sha256::digest(folder.as_os_str().as_encoded_bytes())[..8]);
-        Ok(Path::new(SYSTEM).join(mark))
+        Ok(Path::new(SYSTEM).join(format!("{mark}{suffix}")))
     }
 
     /// The folder of what all clouds of this user share of what runs behind them.
@@ -411,8 +503,12 @@ impl CloudHome {
     }
 }
 
-fn control_address(running: &Running) -> String {
-    running.ready.control_url.as_deref().unwrap_or_default().trim_start_matches("http://").to_owned()
+/// Removes a folder with all that is in it, if it is there.
+fn remove(folder: &Path) -> Result<(), Failure> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(unusable(folder, &error)),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a file that only this user can read, whole or not at all.

@@ -3,10 +3,12 @@
 use std::{net::SocketAddr, time::Duration};
 
 use reqwest::{Client, Method};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use stackproof_cloud::control::{Fault, FaultReport, Totals};
+use stackproof_planes::containers::ServiceStatus;
 
+use super::{Entrance, NoEntrance};
 use crate::Failure;
 
 /// What came of trying to connect.
@@ -16,6 +18,19 @@ pub enum Attempt {
     Connected,
     /// Nobody did: what happened.
     Refused(String),
+}
+
+/// A resource behind which nothing runs though something should.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Its kind, such as `containers.container`.
+    pub kind: String,
+    /// Which one.
+    pub id: String,
+    /// What its user calls it.
+    pub name: String,
+    /// Why, in full.
+    pub reason: String,
 }
 
 /// A client of a local cloud's control API.
@@ -123,6 +138,21 @@ impl Control {
         Ok(missing.map(str::to_owned).chain(isolation).collect())
     }
 
+    /// What keeps resources from running.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn troubles(&self) -> Result<Vec<Trouble>, Failure> {
+        let mut told: Value = self.call(Method::GET, "/planes", None::<()>).await?;
+        let troubles = serde_json::from_value(told["troubles"].take());
+        troubles.map_err(|error| Failure::environment("the local cloud tells its troubles otherwise").because(error))
+    }
+
+    /// Where what a resource's processes said last can be read.
+    pub fn logs_url(&self, id: &str) -> String {
+        format!("{}/planes/{id}/logs", self.base)
+    }
+
     /// A way into a private network: an address of this machine that leads to one inside.
     ///
     /// # Errors
@@ -132,6 +162,15 @@ impl Control {
             self.call(Method::POST, "/planes/tunnels", Some(json!({"network": network, "to": to}))).await?;
         let listens = answer["listens"].as_str().and_then(|at| at.parse().ok());
         listens.ok_or_else(|| Failure::environment("the local cloud opened no tunnel").because(&answer["message"]))
+    }
+
+    /// A network for this process, in which Scaleway's host names lead to the cloud; in a private network of the cloud
+    /// too, where one is named.
+    ///
+    /// # Errors
+    /// When this machine has no networks of their own for commands, or there is no such private network.
+    pub async fn enter(&self, network: Option<&str>) -> Result<Entrance, NoEntrance> {
+        Entrance::ask(self.base.trim_start_matches("http://"), network).await
     }
 
     /// Tries to connect from something that is in this private network only, or in none.
@@ -147,6 +186,14 @@ impl Control {
             Value::Object(reached) => Ok(Attempt::Refused(reached["failed"].as_str().unwrap_or_default().to_owned())),
             _ => Err(Failure::environment("the local cloud could not try").because(&answer["message"])),
         }
+    }
+
+    /// How the processes of a container are.
+    ///
+    /// # Errors
+    /// When there are none, or the cloud does not answer.
+    pub async fn container(&self, id: &str) -> Result<ServiceStatus, Failure> {
+        self.call(Method::GET, &format!("/planes/containers/{id}"), None::<()>).await
     }
 
     /// Kills the server of a database instance, as a machine's failure would.

@@ -6,13 +6,21 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio::net::TcpStream;
 use tokio_postgres::{
     Client, SimpleQueryMessage,
     config::{Config, SslMode},
+    tls::MakeTlsConnect,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
+use url::Url;
 
+use super::{Environment, way};
 use crate::Failure;
+
+/// PostgreSQL's port.
+const PORT: u16 = 5432;
 
 /// How long a login may take (NFR-011).
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,11 +40,39 @@ pub struct Login {
     pub password: String,
     /// The database.
     pub database: String,
-    /// What the server's certificate has to be signed with, as PEM.
+    /// What the server's certificate has to be signed with, as PEM; empty: a root of the machine.
     pub certificate: String,
+    /// The proxy that leads there, if one does.
+    pub proxy: Option<String>,
 }
 
 impl Login {
+    /// A login at an endpoint that Scaleway's API told, `postgres://host:port/database?…`, as a tool in this
+    /// environment would do it with `sslmode=verify-full`.
+    ///
+    /// # Errors
+    /// When the endpoint is none, or the roots of `SSL_CERT_FILE` cannot be read.
+    pub fn at_endpoint(environment: &Environment, endpoint: &str, user: &str, password: &str) -> Result<Self, Failure> {
+        let no_endpoint = || Failure::failed(format!("{endpoint} is no endpoint of a database"));
+        let url = Url::parse(endpoint).map_err(|error| no_endpoint().because(error))?;
+        let host = url.host_str().ok_or_else(no_endpoint)?;
+        let certificate = match environment.get("SSL_CERT_FILE") {
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| Failure::environment(format!("{path} cannot be read: {error}")))?,
+            None => String::new(),
+        };
+        Ok(Self {
+            host: host.to_owned(),
+            through: None,
+            port: url.port().unwrap_or(PORT),
+            user: user.to_owned(),
+            password: password.to_owned(),
+            database: url.path().trim_start_matches('/').to_owned(),
+            certificate,
+            proxy: environment.get("HTTPS_PROXY").map(str::to_owned),
+        })
+    }
+
     /// Logs in.
     ///
     /// # Errors
@@ -54,20 +90,31 @@ impl Login {
             config.hostaddr(through.ip());
         }
         let tls = self.tls().map_err(failed)?;
-        let opened = tokio::time::timeout(TIMEOUT, config.connect(tls)).await;
-        let opened = opened.map_err(|_| failed(format!("no answer in {} s", TIMEOUT.as_secs())))?;
-        let (client, connection) = opened.map_err(|error| failed(told(&error)))?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to a database ended");
-            }
-        });
+        let opened = tokio::time::timeout(TIMEOUT, self.connect(&config, tls)).await;
+        opened.map_err(|_| failed(format!("no answer in {} s", TIMEOUT.as_secs())))?.map_err(failed)
+    }
+
+    async fn connect(&self, config: &Config, mut tls: MakeRustlsConnect) -> Result<Client, String> {
+        if self.proxy.is_none() {
+            let (client, connection) = config.connect(tls).await.map_err(|error| told(&error))?;
+            tokio::spawn(see_to_its_end(connection));
+            return Ok(client);
+        }
+        let stream = way::to(self.proxy.as_deref(), &self.host, self.port).await?;
+        let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, &self.host);
+        let tls = tls.map_err(|error| error.to_string())?;
+        let (client, connection) = config.connect_raw(stream, tls).await.map_err(|error| told(&error))?;
+        tokio::spawn(see_to_its_end(connection));
         Ok(client)
     }
 
-    /// Trusts the given certificate only, and looks at the name.
+    /// Trusts the given certificate only, or the machine's roots where none is, and looks at the name.
     fn tls(&self) -> Result<MakeRustlsConnect, String> {
         crate::tls::install();
+        if self.certificate.is_empty() {
+            let config = ClientConfig::builder().with_platform_verifier().map_err(|error| error.to_string())?;
+            return Ok(MakeRustlsConnect::new(config.with_no_client_auth()));
+        }
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(self.certificate.as_bytes()) {
             let certificate = certificate.map_err(|error| format!("the certificate is none: {error}"))?;
@@ -93,6 +140,12 @@ impl Login {
             _ => None,
         });
         Ok(rows.collect())
+    }
+}
+
+async fn see_to_its_end(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection to a database ended");
     }
 }
 

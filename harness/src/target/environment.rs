@@ -63,6 +63,9 @@ const NEVER_INHERITED: [&str; 18] = [
     "HTTP_PROXY",
 ];
 
+/// What leads through a proxy.
+const PROXY: [&str; 5] = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "no_proxy", "NODE_USE_ENV_PROXY"];
+
 /// What is taken over from the environment of a cloud that is known by nothing else.
 const ROUTE: [&str; 10] = [
     "SCW_API_URL",
@@ -130,6 +133,14 @@ impl Environment {
         Ok(Self::new(credentials, route, Vec::new()))
     }
 
+    /// The same for a network in which host names lead where they have to: without a proxy.
+    #[must_use]
+    pub fn without_proxy(mut self) -> Self {
+        self.set.retain(|name, _| !PROXY.contains(&name.as_str()));
+        self.unset.extend(PROXY.map(str::to_owned));
+        self
+    }
+
     /// Who deploys.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
@@ -169,6 +180,19 @@ mod tests {
             Environment::from_variables(|name| (name == "SCW_ACCESS_KEY").then(|| "SCWX".into())).unwrap_err();
         assert_eq!(failure.what, "SCW_SECRET_KEY, SCW_DEFAULT_ORGANIZATION_ID, SCW_DEFAULT_PROJECT_ID is not set");
         assert_eq!(failure.exit, crate::Exit::Usage);
+    }
+
+    #[test]
+    fn without_a_proxy_nothing_leads_to_one_and_the_roots_stay() {
+        let set = ["HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE"].map(|name| (name.to_owned(), "x".to_owned()));
+        let credentials = |_: &str| Some("x".to_owned());
+        let credentials = Environment::from_variables(credentials).unwrap().credentials().clone();
+        let environment = Environment::new(credentials, set.into(), Vec::new()).without_proxy();
+        let mut command = std::process::Command::new("true");
+        environment.apply_std(&mut command);
+        let value = |name: &str| command.get_envs().find(|(key, _)| *key == name).map(|(_, value)| value.is_some());
+        assert_eq!(["HTTPS_PROXY", "no_proxy", "NO_PROXY"].map(value), [Some(false); 3]);
+        assert_eq!(value("SSL_CERT_FILE"), Some(true));
     }
 
     #[test]

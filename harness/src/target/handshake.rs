@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion,
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
@@ -10,11 +9,10 @@ use rustls::{
 };
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio_rustls::TlsConnector;
-use tower::Service as _;
 use url::Url;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::Environment;
+use super::{Environment, way};
 use crate::Failure;
 
 /// How long a handshake may take (NFR-011).
@@ -61,19 +59,8 @@ async fn shake(
     let port = url.port_or_known_default().unwrap_or(443);
     let name = ServerName::try_from(host.clone()).map_err(|error| error.to_string())?;
     let connector = TlsConnector::from(Arc::new(config(environment, version)?));
-    let session = match environment.get("HTTPS_PROXY") {
-        Some(proxy) => {
-            let proxy = proxy.parse().map_err(|error| format!("HTTPS_PROXY is no address: {error}"))?;
-            let to = format!("https://{host}:{port}").parse().map_err(|error| format!("{error}"))?;
-            let tunnel = Tunnel::new(proxy, HttpConnector::new()).call(to).await;
-            let stream = tunnel.map_err(|error| error.to_string())?.into_inner();
-            connector.connect(name, stream).await
-        }
-        None => {
-            let stream = tokio::net::TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
-            connector.connect(name, stream).await
-        }
-    };
+    let stream = way::to(environment.get("HTTPS_PROXY"), &host, port).await?;
+    let session = connector.connect(name, stream).await;
     let session = session.map_err(|error| error.to_string())?;
     chain(session.get_ref().1)
 }

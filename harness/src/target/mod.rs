@@ -8,21 +8,26 @@ mod api;
 mod cloud;
 mod control;
 mod database;
+mod entrance;
 mod environment;
 mod handshake;
 mod object;
+mod way;
 mod web;
 
 use std::path::Path;
 
 pub use api::{Api, ApiAnswer};
-pub use cloud::{CloudHome, CloudProcess, Launch};
-pub use control::{Attempt, Control};
+pub use cloud::{CloudHome, CloudProcess, Launch, Running, Stopped};
+pub use control::{Attempt, Control, Trouble};
 pub use database::Login;
+pub use entrance::{Entrance, NoEntrance};
 pub use environment::{Credentials, Environment};
 pub use handshake::Tls;
 pub use object::ObjectStorage;
 pub use web::{Page, Web};
+
+pub use cloud::program;
 
 pub(crate) use cloud::write_private;
 
@@ -80,6 +85,11 @@ impl Target {
             control: running.control(),
             _process: None,
         })
+    }
+
+    /// A cloud that is reached in this environment.
+    pub(crate) fn known(name: TargetName, environment: Environment) -> Self {
+        Self { name, environment, control: None, _process: None }
     }
 
     /// A cloud known by environment variables alone.

@@ -1,6 +1,7 @@
 """A bucket that forgets nothing at once and opens to nobody who is not named.
 
-Seed: FR-003 buckets for static assets, FR-004 least privilege, FR-011 encryption at rest, FR-012 versioning.
+Seed: FR-003 buckets for static assets and for state, FR-004 least privilege, FR-011 encryption at rest, FR-012
+versioning.
 """
 
 from collections.abc import Sequence
@@ -19,8 +20,8 @@ _DAYS_FOR_AN_UPLOAD = 7
 
 
 @dataclass(frozen=True, kw_only=True)
-class AssetBucketArgs:
-    """What a caller decides; everything else is policy and lives in `AssetBucket`.
+class PrivateBucketArgs:
+    """What a caller decides; everything else is policy and lives in `PrivateBucket`.
 
     Principals are written `user_id:<uuid>` or `application_id:<uuid>`.
     """
@@ -31,6 +32,9 @@ class AssetBucketArgs:
     writers: Sequence[pulumi.Input[str]]
     readers: Sequence[pulumi.Input[str]]
     noncurrent_expiration_days: int
+    """How long an overwritten or deleted object can be had back."""
+    expiration_days: int | None = None
+    """How long any object is kept at all; without it, for ever."""
     force_destroy: bool
     """Whether a destroy deletes the objects too. Without it a bucket that holds anything stops the destroy."""
 
@@ -40,7 +44,7 @@ class AssetBucketArgs:
             raise ValueError("deployers must name at least one principal, or nobody could manage the bucket again")
 
 
-class AssetBucket(pulumi.ComponentResource):
+class PrivateBucket(pulumi.ComponentResource):
     """A private, encrypted, versioned bucket with a policy that lists who may do what."""
 
     bucket: pulumi.Output[str]
@@ -49,9 +53,9 @@ class AssetBucket(pulumi.ComponentResource):
     api_endpoint: pulumi.Output[str]
     """Where the S3 API of its region answers, such as `https://s3.fr-par.scw.cloud`."""
 
-    def __init__(self, name: str, args: AssetBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: PrivateBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Creates the bucket, its default encryption, and its policy last, when everything else is in place."""
-        super().__init__("stackproof:storage:AssetBucket", name, {}, opts)
+        super().__init__("stackproof:storage:PrivateBucket", name, {}, opts)
         own = pulumi.ResourceOptions(parent=self)
         # Known before the bucket exists: a policy's resources can be read in a preview.
         bucket_name = args.place.name(name)
@@ -62,16 +66,7 @@ class AssetBucket(pulumi.ComponentResource):
             region=args.place.region,
             force_destroy=args.force_destroy,
             versioning=storage.BucketVersioningArgs(enabled=True),
-            lifecycle_rules=[
-                storage.BucketLifecycleRuleArgs(
-                    id="expire-what-is-not-current",
-                    enabled=True,
-                    abort_incomplete_multipart_upload_days=_DAYS_FOR_AN_UPLOAD,
-                    noncurrent_version_expiration=storage.BucketLifecycleRuleNoncurrentVersionExpirationArgs(
-                        noncurrent_days=args.noncurrent_expiration_days
-                    ),
-                )
-            ],
+            lifecycle_rules=_lifecycle(args),
             opts=own,
         )
         encryption = storage.BucketServerSideEncryptionConfiguration(
@@ -104,7 +99,29 @@ class AssetBucket(pulumi.ComponentResource):
         self.register_outputs({"bucket": self.bucket, "endpoint": self.endpoint, "api_endpoint": self.api_endpoint})
 
 
-def _policy(bucket: str, args: AssetBucketArgs) -> dict[str, object]:
+def _lifecycle(args: PrivateBucketArgs) -> list[storage.BucketLifecycleRuleArgs]:
+    rules = [
+        storage.BucketLifecycleRuleArgs(
+            id="expire-what-is-not-current",
+            enabled=True,
+            abort_incomplete_multipart_upload_days=_DAYS_FOR_AN_UPLOAD,
+            noncurrent_version_expiration=storage.BucketLifecycleRuleNoncurrentVersionExpirationArgs(
+                noncurrent_days=args.noncurrent_expiration_days
+            ),
+        )
+    ]
+    if args.expiration_days is not None:
+        rules.append(
+            storage.BucketLifecycleRuleArgs(
+                id="expire-what-is-old",
+                enabled=True,
+                expiration=storage.BucketLifecycleRuleExpirationArgs(days=args.expiration_days),
+            )
+        )
+    return rules
+
+
+def _policy(bucket: str, args: PrivateBucketArgs) -> dict[str, object]:
     """Returns the policy document: deployers everything, writers and readers what their work takes."""
     reading = ["s3:GetObject", "s3:ListBucket"]
     allowed = [

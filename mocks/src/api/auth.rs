@@ -43,9 +43,9 @@ pub(crate) fn has_expired(key: &Record, now: OffsetDateTime) -> bool {
 
 /// Who an API key speaks for.
 pub(crate) fn caller(key: &Record) -> Caller {
-    let principal = ["user", "application"]
+    let principal = [("user", "user_id"), ("application", "application_id")]
         .into_iter()
-        .find_map(|kind| Some((kind.to_owned(), key.body.get(&format!("{kind}_id"))?.as_str()?.to_owned())))
+        .find_map(|(kind, field)| Some((kind.to_owned(), key.body.get(field)?.as_str()?.to_owned())))
         .unwrap_or_default();
     Caller {
         principal,

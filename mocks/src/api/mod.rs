@@ -69,6 +69,9 @@ impl Api {
         let mut entry = None;
         let mut response = match self.answer(request, &mut outcome, &mut entry).await {
             Ok(Answer::Ok(body)) => error::respond(StatusCode::OK, serde_json::to_vec(&body).unwrap_or_default()),
+            Ok(Answer::Kept(record)) => {
+                error::respond(StatusCode::OK, serde_json::to_vec(&record.body).unwrap_or_default())
+            }
             Ok(Answer::NoContent) => error::respond(StatusCode::NO_CONTENT, Vec::new()),
             Err(refusal) => {
                 if let Refusal::Internal(why) = &refusal {
@@ -111,7 +114,7 @@ impl Api {
                 Some(audit::entry(&self.cloud, &observed, resource, route, &call, &head.headers, answer.as_ref().ok()));
         }
         let answer = answer?;
-        if let (Operation::Get, Answer::Ok(body)) = (matched.route.operation, &answer) {
+        if let (Operation::Get, Some(body)) = (matched.route.operation, answer.body()) {
             outcome.not_ready = self.cloud.catalogue().is_transient(matched.resource, body);
         }
         Ok(answer)

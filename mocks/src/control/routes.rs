@@ -15,9 +15,13 @@ use serde_json::{Value, json};
 use super::Fault;
 use crate::{front::Front, kernel::rfc3339, planes::Planes};
 
+/// How long the clock's advance waits for what is due by then.
+const PATIENCE: Duration = Duration::from_secs(8);
+
 /// The control API of a cloud. `ready` is what `GET /status` tells: addresses and environment.
 pub fn router(front: Arc<Front>, planes: Option<Arc<Planes>>, ready: Value) -> Router {
-    let behind = super::behind::routes(planes);
+    let behind = super::behind::routes(planes.clone());
+    let advancing = post(move |front: State<Arc<Front>>, by: Json<Advance>| advance(front, planes.clone(), by));
     Router::new()
         .route("/status", get(move || async move { Json(ready) }))
         .route("/traffic", get(traffic).delete(reset_traffic))
@@ -25,7 +29,7 @@ pub fn router(front: Arc<Front>, planes: Option<Arc<Planes>>, ready: Value) -> R
         .route("/faults", get(faults).post(add_fault).delete(clear_faults))
         .route("/faults/{id}", delete(remove_fault))
         .route("/clock", get(clock))
-        .route("/clock/advance", post(advance))
+        .route("/clock/advance", advancing)
         .route("/events", get(events))
         .route("/resources", get(resources))
         .route("/fork", post(fork))
@@ -73,12 +77,18 @@ struct Advance {
     seconds: u64,
 }
 
-async fn advance(State(front): State<Arc<Front>>, Json(by): Json<Advance>) -> Response {
+/// Answers when what is due by then has happened, or when that takes longer than who asks will wait.
+async fn advance(State(front): State<Arc<Front>>, planes: Option<Arc<Planes>>, Json(by): Json<Advance>) -> Response {
     front.cloud().store().clock().advance(Duration::from_secs(by.seconds));
-    match front.cloud().settle() {
-        Ok(()) => clock(State(front)).await.into_response(),
-        Err(refusal) => failed(&refusal),
+    if let Err(refusal) = front.cloud().settle() {
+        return failed(&refusal);
     }
+    if let Some(planes) = planes
+        && tokio::time::timeout(PATIENCE, planes.caught_up()).await.is_err()
+    {
+        tracing::warn!("containers are still at what the clock called them for; the answer does not wait longer");
+    }
+    clock(State(front)).await.into_response()
 }
 
 #[derive(Deserialize)]

@@ -23,7 +23,7 @@ use std::{
 
 use parking_lot::Mutex;
 use rcgen::{
-    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    BasicConstraints, Certificate, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
     GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, PublicKeyData,
 };
 use rustls::{ServerConfig, crypto::CryptoProvider};
@@ -99,10 +99,11 @@ pub struct Authority {
     hosts: Mutex<Hosts>,
 }
 
+/// From when to when certificates are good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Validity {
-    from: OffsetDateTime,
-    until: OffsetDateTime,
+pub(super) struct Validity {
+    pub(super) from: OffsetDateTime,
+    pub(super) until: OffsetDateTime,
 }
 
 /// What is kept of the hosts met so far, oldest first.
@@ -182,14 +183,15 @@ impl Authority {
         &self.certificate
     }
 
-    /// TLS as this host speaks it: a certificate of its own, made at the first call.
-    pub(super) fn server_config(&self, host: &str) -> Result<Arc<ServerConfig>, AuthorityError> {
+    /// TLS as this host speaks it: a certificate of its own, made at the first call. What is spoken inside is decided
+    /// then, too.
+    pub(super) fn server_config(&self, host: &str, speaks: Speaks) -> Result<Arc<ServerConfig>, AuthorityError> {
         // Making one takes a fraction of a millisecond, less than a second one made beside it.
         let mut hosts = self.hosts.lock();
         if let Some(config) = hosts.configs.get(host) {
             return Ok(config.clone());
         }
-        let config = Arc::new(self.certify(host)?);
+        let config = Arc::new(self.certify(host, speaks)?);
         if hosts.order.len() == KEPT_HOSTS
             && let Some(oldest) = hosts.order.pop_front()
         {
@@ -200,35 +202,78 @@ impl Authority {
         Ok(config)
     }
 
-    fn certify(&self, host: &str) -> Result<ServerConfig, AuthorityError> {
-        let certificate_error = |source| AuthorityError::Certificate { name: host.to_owned(), source };
-        let mut params = CertificateParams::new([host.to_owned()]).map_err(certificate_error)?;
-        // Not the host: a common name ends at 64 characters, and no client reads it any more.
-        params.distinguished_name = named("stackproof local cloud");
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        // Python's strict verification asks for it.
-        params.use_authority_key_identifier_extension = true;
-        // As long as the authority itself, so no running gateway outlives a certificate it keeps;
-        // under the 825 days macOS allows.
-        params.not_before = self.valid.from;
-        params.not_after = self.valid.until;
-        // A key a host: the serial number is derived from it and must not repeat.
-        let key = KeyPair::generate().map_err(certificate_error)?;
-        let certificate = params.signed_by(&key, &self.issuer).map_err(certificate_error)?;
-
-        let tls_error = |source| AuthorityError::Tls { name: host.to_owned(), source };
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let mut config = ServerConfig::builder_with_provider(self.provider.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(tls_error)?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.into()], key)
-            .map_err(tls_error)?;
-        // No h2: see docs/limits.md.
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(config)
+    /// A certificate of its own for a host that others than the gateway answer for, and its key, both as PEM.
+    pub(crate) fn certificate(&self, host: &str) -> Result<(String, String), AuthorityError> {
+        let (certificate, key) = sign(host, &self.issuer, self.valid)?;
+        Ok((certificate.pem(), key.serialize_pem()))
     }
+
+    fn certify(&self, host: &str, speaks: Speaks) -> Result<ServerConfig, AuthorityError> {
+        certify(host, &self.issuer, self.valid, &self.provider, speaks)
+    }
+
+    /// When its certificates are good.
+    pub(super) fn valid(&self) -> Validity {
+        self.valid
+    }
+
+    /// What computes its TLS.
+    pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
+        &self.provider
+    }
+}
+
+/// What is spoken inside of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// HTTP/1.1 only: see docs/limits.md.
+    Http1,
+    /// HTTP/2, too.
+    Http2,
+}
+
+/// A certificate for this host, signed by this issuer, and its key.
+fn sign(host: &str, issuer: &Issuer<'_, KeyPair>, valid: Validity) -> Result<(Certificate, KeyPair), AuthorityError> {
+    let certificate_error = |source| AuthorityError::Certificate { name: host.to_owned(), source };
+    let mut params = CertificateParams::new([host.to_owned()]).map_err(certificate_error)?;
+    // Not the host: a common name ends at 64 characters, and no client reads it any more.
+    params.distinguished_name = named("stackproof local cloud");
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    // Python's strict verification asks for it.
+    params.use_authority_key_identifier_extension = true;
+    // As long as the authority itself, so no running gateway outlives a certificate it keeps;
+    // under the 825 days macOS allows.
+    params.not_before = valid.from;
+    params.not_after = valid.until;
+    // A key a host: the serial number is derived from it and must not repeat.
+    let key = KeyPair::generate().map_err(certificate_error)?;
+    let certificate = params.signed_by(&key, issuer).map_err(certificate_error)?;
+    Ok((certificate, key))
+}
+
+/// TLS with a certificate for this host, signed by this issuer.
+pub(super) fn certify(
+    host: &str,
+    issuer: &Issuer<'_, KeyPair>,
+    valid: Validity,
+    provider: &Arc<CryptoProvider>,
+    speaks: Speaks,
+) -> Result<ServerConfig, AuthorityError> {
+    let (certificate, key) = sign(host, issuer, valid)?;
+    let tls_error = |source| AuthorityError::Tls { name: host.to_owned(), source };
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
+        .with_safe_default_protocol_versions()
+        .map_err(tls_error)?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.into()], key)
+        .map_err(tls_error)?;
+    config.alpn_protocols = match speaks {
+        Speaks::Http1 => vec![b"http/1.1".to_vec()],
+        Speaks::Http2 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+    };
+    Ok(config)
 }
 
 impl fmt::Debug for Authority {
@@ -247,7 +292,7 @@ fn now() -> OffsetDateTime {
     now.replace_nanosecond(0).unwrap_or(now)
 }
 
-fn failed_to(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AuthorityError {
+pub(super) fn failed_to(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AuthorityError {
     let path = path.to_owned();
     move |source| AuthorityError::File { doing, path, source }
 }
@@ -260,7 +305,7 @@ fn lock(path: &Path) -> Result<File, AuthorityError> {
 }
 
 /// Writes a file whole or not at all, and leaves it alone where it says this already.
-fn write(path: &Path, content: &str, mode: u32) -> Result<(), AuthorityError> {
+pub(super) fn write(path: &Path, content: &str, mode: u32) -> Result<(), AuthorityError> {
     if fs::read(path).is_ok_and(|present| present == content.as_bytes()) {
         return Ok(());
     }
@@ -275,10 +320,22 @@ fn write(path: &Path, content: &str, mode: u32) -> Result<(), AuthorityError> {
     Ok(())
 }
 
-fn named(name: &str) -> DistinguishedName {
+pub(super) fn named(name: &str) -> DistinguishedName {
     let mut distinguished = DistinguishedName::new();
     distinguished.push(DnType::CommonName, name);
     distinguished
+}
+
+/// A constraint to these domains and what is below them.
+pub(super) fn only(domains: &[&str]) -> NameConstraints {
+    NameConstraints {
+        permitted_subtrees: domains.iter().map(|domain| GeneralSubtree::DnsName((*domain).to_owned())).collect(),
+        // A constraint on names says nothing about addresses.
+        excluded_subtrees: vec![
+            GeneralSubtree::IpAddress(CidrSubnet::V4([0; 4], [0; 4])),
+            GeneralSubtree::IpAddress(CidrSubnet::V6([0; 16], [0; 16])),
+        ],
+    }
 }
 
 type Kept = (String, KeyPair, Validity);
@@ -294,14 +351,7 @@ fn make(now: OffsetDateTime) -> Result<Kept, AuthorityError> {
     params.distinguished_name = named(&format!("stackproof local authority {mark}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.name_constraints = Some(NameConstraints {
-        permitted_subtrees: SCALEWAY_DOMAINS.map(|domain| GeneralSubtree::DnsName(domain.to_owned())).to_vec(),
-        // A constraint on names says nothing about addresses.
-        excluded_subtrees: vec![
-            GeneralSubtree::IpAddress(CidrSubnet::V4([0; 4], [0; 4])),
-            GeneralSubtree::IpAddress(CidrSubnet::V6([0; 16], [0; 16])),
-        ],
-    });
+    params.name_constraints = Some(only(&SCALEWAY_DOMAINS));
     params.not_before = valid.from;
     params.not_after = valid.until;
     let certificate = params.self_signed(&key).map_err(certificate_error)?;
@@ -500,7 +550,7 @@ mod tests {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let (near, far) = tokio::io::duplex(4096);
-        let server = TlsAcceptor::from(authority.server_config(host).unwrap());
+        let server = TlsAcceptor::from(authority.server_config(host, Speaks::Http1).unwrap());
         let (client, _) = tokio::join!(
             TlsConnector::from(Arc::new(client)).connect(host.try_into().unwrap(), near),
             server.accept(far)
@@ -525,10 +575,10 @@ mod tests {
     fn a_host_keeps_its_certificate_until_many_others_came() {
         let directory = TempDir::new().unwrap();
         let authority = open(&directory, MADE);
-        let first = authority.server_config("api.scaleway.com").unwrap();
-        assert!(Arc::ptr_eq(&first, &authority.server_config("api.scaleway.com").unwrap()));
+        let first = authority.server_config("api.scaleway.com", Speaks::Http1).unwrap();
+        assert!(Arc::ptr_eq(&first, &authority.server_config("api.scaleway.com", Speaks::Http1).unwrap()));
         for n in 0..KEPT_HOSTS {
-            authority.server_config(&format!("b{n}.s3.fr-par.scw.cloud")).unwrap();
+            authority.server_config(&format!("b{n}.s3.fr-par.scw.cloud"), Speaks::Http1).unwrap();
         }
         let hosts = authority.hosts.lock();
         assert_eq!(hosts.configs.len(), KEPT_HOSTS);

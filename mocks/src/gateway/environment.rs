@@ -1,8 +1,6 @@
 //! What a tool's environment must say, and must not say, to go through the gateway.
 
-use std::{net::SocketAddr, process::Command};
-
-use super::Authority;
+use std::{net::SocketAddr, path::Path, process::Command};
 
 /// Changes to the environment of a child process that lead it through the gateway.
 ///
@@ -35,9 +33,9 @@ const ROOTS: [&str; 9] = [
 ];
 
 impl Environment {
-    pub(super) fn new(address: SocketAddr, authority: &Authority) -> Self {
+    pub(super) fn new(address: SocketAddr, bundle: &Path) -> Self {
         let proxy = format!("http://{address}");
-        let bundle = authority.bundle_path().display().to_string();
+        let bundle = bundle.display().to_string();
         let mut set = vec![
             ("HTTPS_PROXY".to_owned(), proxy.clone()),
             ("HTTP_PROXY".to_owned(), proxy),
@@ -81,8 +79,7 @@ mod tests {
     use super::*;
 
     fn environment(directory: &TempDir) -> Environment {
-        let authority = Authority::open(directory.path()).unwrap();
-        Environment::new(SocketAddr::from(([127, 0, 0, 1], 4321)), &authority)
+        Environment::new(SocketAddr::from(([127, 0, 0, 1], 4321)), &directory.path().join("bundle.pem"))
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr};
 
 /// The domains that are Scaleway's. A name under one of them never leaves this
 /// machine, so a mistake here cannot reach a real, billed account.
-pub(super) const SCALEWAY_DOMAINS: [&str; 3] = ["scaleway.com", "scw.cloud", "scaleway.ai"];
+pub(crate) const SCALEWAY_DOMAINS: [&str; 3] = ["scaleway.com", "scw.cloud", "scaleway.ai"];
 
 /// A region of Scaleway's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +66,8 @@ pub enum Service {
         /// The region in the name.
         region: Region,
     },
+    /// A name of a user's own that leads to a container.
+    Domain,
     /// A Scaleway name with nothing behind it yet.
     Unclaimed,
     /// Somebody else's name, or an address.

@@ -12,14 +12,19 @@ use std::{
 };
 
 use axum::body::Body;
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use http::{
     HeaderValue, Method, Request, Response, StatusCode, Uri,
     header::{CONTENT_TYPE, HOST},
     uri::{PathAndQuery, Scheme},
 };
-use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::Upgraded};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+    upgrade::Upgraded,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -30,7 +35,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Authority, Environment, Service, foreign, hosts};
+use super::{Authority, Environment, OwnNames, Service, authority::Speaks, direct, foreign, hosts};
 use crate::{front::Unheard, listener::AnswerLost};
 
 /// How long an accept that failed, for want of file descriptors say, waits before the next.
@@ -65,8 +70,12 @@ pub enum Foreign {
 pub struct Config {
     /// The address to listen on; it must be a loopback one. Port 0: any free one.
     pub listen: SocketAddr,
+    /// The address for clients that use no proxy; a loopback one, too.
+    pub direct: SocketAddr,
     /// What becomes of traffic for other hosts.
     pub foreign: Foreign,
+    /// Names of users' own that are answered, too.
+    pub own: Option<Arc<OwnNames>>,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
     /// How long a connection may go without a whole request head, be it idle or dripping.
@@ -77,17 +86,45 @@ pub struct Config {
     pub grace: Duration,
     /// Stops the gateway when cancelled.
     pub shutdown: CancellationToken,
+    /// Who answers for hosts of ours at ports of their own.
+    pub listeners: Listeners,
+}
+
+/// Finds the address of this machine at which a host of ours answers at a port of its own, in its own protocol.
+#[derive(Clone)]
+pub struct Listeners(Arc<dyn Fn(&str, u16) -> Option<SocketAddr> + Send + Sync>);
+
+impl Listeners {
+    /// Asks this.
+    pub fn new(find: impl Fn(&str, u16) -> Option<SocketAddr> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(find))
+    }
+}
+
+impl Default for Listeners {
+    fn default() -> Self {
+        Self::new(|_, _| None)
+    }
+}
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listeners")
+    }
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            direct: SocketAddr::from(([127, 0, 0, 1], 0)),
             foreign: Foreign::Tunnel,
+            own: None,
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(120),
             grace: Duration::from_secs(5),
             shutdown: CancellationToken::new(),
+            listeners: Listeners::default(),
         }
     }
 }
@@ -112,34 +149,35 @@ pub struct Counts {
 /// A running gateway. Dropping it stops it.
 pub struct Gateway {
     address: SocketAddr,
+    direct: SocketAddr,
     shared: Arc<Shared>,
     running: JoinHandle<()>,
 }
 
 /// What every connection needs.
-struct Shared {
-    authority: Arc<Authority>,
+pub(super) struct Shared {
+    pub(super) authority: Arc<Authority>,
     handler: Handler,
-    config: Config,
-    seen: Seen,
+    pub(super) config: Config,
+    pub(super) seen: Seen,
     tasks: TaskTracker,
     /// No more requests; those under way finish.
-    stopping: CancellationToken,
+    pub(super) stopping: CancellationToken,
     /// The grace is over.
     abandoned: CancellationToken,
 }
 
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     connections: AtomicU64,
     requests: AtomicU64,
     unclaimed: AtomicU64,
     foreign: AtomicU64,
     refused: AtomicU64,
-    failed_handshakes: AtomicU64,
+    pub(super) failed_handshakes: AtomicU64,
 }
 
-fn count(counter: &AtomicU64) {
+pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
@@ -149,13 +187,40 @@ pub struct Plain;
 
 /// How a request reached us.
 #[derive(Clone)]
-enum Via {
+pub(super) enum Via {
     /// On the proxy's own connection.
     Proxy,
+    /// On a connection to the host itself, without TLS.
+    Direct,
     /// Inside a tunnel to this host, one of ours.
     Tunnel(Arc<str>),
     /// Inside such a tunnel, without TLS.
     Plain(Arc<str>),
+}
+
+impl Shared {
+    /// Whose a host is.
+    pub(super) fn owner(&self, host: &str) -> Service {
+        match Service::of(host) {
+            Service::Foreign if self.config.own.as_ref().is_some_and(|own| own.has(&hosts::name(host))) => {
+                Service::Domain
+            }
+            service => service,
+        }
+    }
+
+    /// TLS as a host of ours speaks it.
+    pub(super) fn tls(&self, service: &Service, host: &str) -> Result<Arc<ServerConfig>, String> {
+        let certified = match service {
+            Service::Domain => {
+                let own = self.config.own.as_ref().and_then(|own| own.tls(host));
+                return own.ok_or_else(|| format!("{host} is not the name of a container any more"));
+            }
+            Service::Container { .. } => self.authority.server_config(host, Speaks::Http2),
+            _ => self.authority.server_config(host, Speaks::Http1),
+        };
+        certified.map_err(|error| error.to_string())
+    }
 }
 
 impl Gateway {
@@ -164,14 +229,18 @@ impl Gateway {
     /// # Errors
     /// When the address is not a loopback one, or cannot be had.
     pub async fn start(config: Config, authority: Arc<Authority>, handler: Handler) -> io::Result<Self> {
-        if !config.listen.ip().is_loopback() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("{} is not a loopback address: the gateway would be an open proxy", config.listen),
-            ));
+        for listen in [config.listen, config.direct] {
+            if !listen.ip().is_loopback() {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    format!("{listen} is not a loopback address: the gateway would be an open proxy"),
+                ));
+            }
         }
         let listener = TcpListener::bind(config.listen).await?;
         let address = listener.local_addr()?;
+        let direct_listener = TcpListener::bind(config.direct).await?;
+        let direct = direct_listener.local_addr()?;
         let shared = Arc::new(Shared {
             stopping: config.shutdown.child_token(),
             abandoned: CancellationToken::new(),
@@ -181,18 +250,27 @@ impl Gateway {
             handler,
             config,
         });
-        let running = tokio::spawn(run(shared.clone(), listener));
-        Ok(Self { address, shared, running })
+        let running = tokio::spawn(run(shared.clone(), listener, direct_listener));
+        Ok(Self { address, direct, shared, running })
     }
 
-    /// Where it listens.
+    /// Where it listens as a proxy.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
+    /// Where it listens as the hosts themselves, for TLS and plain HTTP alike: where a network leads the names and
+    /// ports of Scaleway's hosts to.
+    pub fn direct(&self) -> SocketAddr {
+        self.direct
+    }
+
     /// What leads a child process through this gateway.
     pub fn environment(&self) -> Environment {
-        Environment::new(self.address, &self.shared.authority)
+        match &self.shared.config.own {
+            Some(own) => Environment::new(self.address, own.bundle_path()),
+            None => Environment::new(self.address, &self.shared.authority.bundle_path()),
+        }
     }
 
     /// What it has seen so far.
@@ -234,8 +312,11 @@ impl fmt::Debug for Gateway {
     }
 }
 
-async fn run(shared: Arc<Shared>, listener: TcpListener) {
-    accept(&shared, listener).await;
+async fn run(shared: Arc<Shared>, proxy: TcpListener, direct: TcpListener) {
+    tokio::join!(
+        accept(&shared, proxy, |shared, stream| converse(shared, stream, Via::Proxy).boxed()),
+        accept(&shared, direct, |shared, stream| direct::take(shared, stream).boxed()),
+    );
     shared.tasks.close();
     if timeout(shared.config.grace, shared.tasks.wait()).await.is_err() {
         tracing::warn!(left = shared.tasks.len(), "the gateway stops before every request was answered");
@@ -244,14 +325,18 @@ async fn run(shared: Arc<Shared>, listener: TcpListener) {
     }
 }
 
-async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
+async fn accept(
+    shared: &Arc<Shared>,
+    listener: TcpListener,
+    serve: impl Fn(Arc<Shared>, TcpStream) -> BoxFuture<'static, ()>,
+) {
     while let Some(accepted) = shared.stopping.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, _)) => {
                 count(&shared.seen.connections);
                 // Answers are small and waited for; without this they wait for acknowledgements.
                 let _ = stream.set_nodelay(true);
-                shared.tasks.spawn(converse(shared.clone(), stream, Via::Proxy));
+                shared.tasks.spawn(serve(shared.clone(), stream));
             }
             Err(error) => {
                 tracing::warn!(%error, "the gateway failed to accept a connection");
@@ -262,18 +347,11 @@ async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
 }
 
 /// Answers the requests of one connection, or of one tunnel, until it ends.
-async fn converse<S>(shared: Arc<Shared>, stream: S, via: Via)
+pub(super) async fn converse<S>(shared: Arc<Shared>, stream: S, via: Via)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request| {
-        let answer = answer(shared.clone(), via.clone(), request);
-        async {
-            let answer = answer.await;
-            // An error here ends the connection with nothing said, which is what is wanted.
-            if answer.extensions().get::<Unheard>().is_some() { Err(AnswerLost) } else { Ok(answer) }
-        }
-    });
+    let service = service_fn(|request| heard(answer(shared.clone(), via.clone(), request)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.config.idle_timeout)
@@ -292,21 +370,52 @@ where
     }
 }
 
+/// The same where HTTP/2 is spoken.
+pub(super) async fn converse_by_h2<S>(shared: Arc<Shared>, stream: S, via: Via)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let answering = shared.clone();
+    let service = service_fn(move |request| heard(answer(answering.clone(), via.clone(), request)));
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(shared.config.idle_timeout)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let ended = match shared.stopping.run_until_cancelled(connection.as_mut()).await {
+        Some(ended) => Some(ended),
+        None => {
+            connection.as_mut().graceful_shutdown();
+            shared.abandoned.run_until_cancelled(connection).await
+        }
+    };
+    if let Some(Err(error)) = ended {
+        tracing::debug!(%error, "a connection to the gateway broke off");
+    }
+}
+
+/// An answer, unless it is not to be heard. An error here ends the connection with nothing said, or where many answers
+/// share one, its part of it: which is what is wanted.
+async fn heard(answer: impl Future<Output = Response<Body>>) -> Result<Response<Body>, AnswerLost> {
+    let answer = answer.await;
+    if answer.extensions().get::<Unheard>().is_some() { Err(AnswerLost) } else { Ok(answer) }
+}
+
 async fn answer(shared: Arc<Shared>, via: Via, request: Request<Incoming>) -> Response<Body> {
     if request.method() == Method::CONNECT {
         return match via {
             Via::Proxy => connect(shared, request).await,
-            Via::Tunnel(_) | Via::Plain(_) => refusal(
+            Via::Tunnel(_) | Via::Plain(_) | Via::Direct => refusal(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
-                "a tunnel leads to its host only: CONNECT is for the proxy itself",
+                "this connection leads to its host only: CONNECT is for the proxy itself",
             ),
         };
     }
     let Some(host) = host_of(&request, &via) else {
         return refusal(StatusCode::BAD_REQUEST, "bad_request", "the request names no host");
     };
-    match Service::of(&host) {
+    match shared.owner(&host) {
         Service::Unclaimed => {
             count(&shared.seen.unclaimed);
             unclaimed(&hosts::name(&host))
@@ -314,7 +423,7 @@ async fn answer(shared: Arc<Shared>, via: Via, request: Request<Incoming>) -> Re
         Service::Foreign => elsewhere(&shared, &via, &host, request).await,
         service => {
             count(&shared.seen.requests);
-            let plain = request.uri().scheme() == Some(&Scheme::HTTP) || matches!(via, Via::Plain(_));
+            let plain = request.uri().scheme() == Some(&Scheme::HTTP) || matches!(via, Via::Plain(_) | Via::Direct);
             let mut request = to_origin_form(request, &host);
             if plain {
                 request.extensions_mut().insert(Plain);
@@ -333,7 +442,7 @@ fn host_of(request: &Request<Incoming>, via: &Via) -> Option<String> {
     match (request.headers().get(HOST), via) {
         (Some(host), _) => host.to_str().ok().map(str::to_owned),
         (None, Via::Tunnel(host) | Via::Plain(host)) => Some(host.to_string()),
-        (None, Via::Proxy) => None,
+        (None, Via::Proxy | Via::Direct) => None,
     }
 }
 
@@ -359,6 +468,13 @@ async fn elsewhere(shared: &Arc<Shared>, via: &Via, host: &str, request: Request
             StatusCode::MISDIRECTED_REQUEST,
             "misdirected_request",
             &format!("the tunnel leads to {tunnel}, the request asks for {host}"),
+        );
+    }
+    if matches!(via, Via::Direct) {
+        return refusal(
+            StatusCode::MISDIRECTED_REQUEST,
+            "misdirected_request",
+            &format!("only Scaleway's hosts are here, the request asks for {host}"),
         );
     }
     if request.uri().scheme() != Some(&Scheme::HTTP) {
@@ -387,7 +503,7 @@ enum Tunnel {
     Secure(String, Arc<ServerConfig>),
     /// To a host of ours, in plain text.
     Plain(String),
-    /// To a host of somebody else's.
+    /// To a host of somebody else's, or one that speaks for itself.
     Away(TcpStream),
 }
 
@@ -397,7 +513,8 @@ async fn connect(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Bo
     let Some((host, port)) = target.and_then(|target| Some((hosts::name(target.host()), target.port_u16()?))) else {
         return refusal(StatusCode::BAD_REQUEST, "bad_request", "CONNECT needs a host and a port");
     };
-    let tunnel = match (Service::of(&host), port) {
+    let owner = shared.owner(&host);
+    let tunnel = match (&owner, port) {
         (Service::Foreign, _) => {
             if let Some(refused) = refused(&shared, &host) {
                 return refused;
@@ -408,16 +525,20 @@ async fn connect(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Bo
                 Err(error) => return unreachable_host(&host, port, &error),
             }
         }
-        (_, 443) => match shared.authority.server_config(&host) {
+        (service, 443) => match shared.tls(service, &host) {
             Ok(tls) => Tunnel::Secure(host, tls),
-            Err(error) => {
-                return refusal(StatusCode::BAD_REQUEST, "bad_request", &error.to_string());
-            }
+            Err(error) => return refusal(StatusCode::BAD_REQUEST, "bad_request", &error),
         },
         (_, 80) => Tunnel::Plain(host),
         _ => {
-            count(&shared.seen.unclaimed);
-            return unclaimed(&format!("{host}:{port}"));
+            let Some(address) = (shared.config.listeners.0)(&host, port) else {
+                count(&shared.seen.unclaimed);
+                return unclaimed(&format!("{host}:{port}"));
+            };
+            match foreign::connect(&address.ip().to_string(), address.port()).await {
+                Ok(server) => Tunnel::Away(server),
+                Err(error) => return unreachable_host(&host, port, &error),
+            }
         }
     };
     shared.tasks.spawn(carry(shared.clone(), request, tunnel));
@@ -441,7 +562,12 @@ fn carry(shared: Arc<Shared>, request: Request<Incoming>, tunnel: Tunnel) -> Box
             Tunnel::Plain(host) => converse(shared, client, Via::Plain(host.into())).await,
             Tunnel::Secure(host, tls) => {
                 if let Some(client) = decrypt(&shared, &host, tls, client).await {
-                    converse(shared, client, Via::Tunnel(host.into())).await;
+                    let via = Via::Tunnel(host.into());
+                    if client.get_ref().1.alpn_protocol() == Some(b"h2".as_slice()) {
+                        converse_by_h2(shared, client, via).await;
+                    } else {
+                        converse(shared, client, via).await;
+                    }
                 }
             }
         }

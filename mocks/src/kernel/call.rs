@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::{AuditLog, Catalogue, Passage, Record, Refusal, Resource, Tables, Transaction, Viewed, rfc3339};
+use super::{AuditLog, Behind, Catalogue, Passage, Record, Refusal, Resource, Tables, Transaction, Viewed, rfc3339};
 
 /// Who makes a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,11 +91,22 @@ impl Call {
 pub enum Answer {
     /// 200 with this JSON.
     Ok(Value),
+    /// 200 with the body of this record.
+    Kept(Arc<Record>),
     /// 204 without a body.
     NoContent,
 }
 
 impl Answer {
+    /// The JSON object that is answered, if it is one.
+    pub fn body(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Self::Ok(body) => body.as_object(),
+            Self::Kept(record) => Some(&record.body),
+            Self::NoContent => None,
+        }
+    }
+
     /// 200 with a record's body.
     pub fn record(record: &Record) -> Self {
         Self::Ok(Value::Object(record.body.clone()))
@@ -116,6 +127,8 @@ pub struct Look<'a> {
     pub now: OffsetDateTime,
     /// Who asked for what so far.
     pub audit: &'a AuditLog,
+    /// What runs behind the API, if anything does.
+    pub behind: Option<Arc<dyn Behind>>,
 }
 
 impl<'a> Look<'a> {

@@ -9,7 +9,7 @@ use time::{
     format_description::{BorrowedFormatItem, well_known::Rfc3339},
     macros::format_description,
 };
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// How time passes in the cloud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl fmt::Display for Profile {
 pub struct Clock {
     profile: Profile,
     reading: RwLock<Reading>,
-    moved: Notify,
+    advanced: watch::Sender<Duration>,
 }
 
 enum Reading {
@@ -66,7 +66,7 @@ impl Clock {
             Profile::Manual => Reading::Stopped(OffsetDateTime::now_utc()),
             Profile::Instant | Profile::Realistic => Reading::Ahead(time::Duration::ZERO),
         };
-        Self { profile, reading: RwLock::new(reading), moved: Notify::new() }
+        Self { profile, reading: RwLock::new(reading), advanced: watch::channel(Duration::ZERO).0 }
     }
 
     /// How time passes.
@@ -90,12 +90,13 @@ impl Clock {
             Reading::Ahead(ahead) => *ahead = ahead.saturating_add(by),
             Reading::Stopped(at) => *at = at.saturating_add(by),
         }
-        self.moved.notify_waiters();
+        let by = Duration::try_from(by).unwrap_or_default();
+        self.advanced.send_modify(|advanced| *advanced = advanced.saturating_add(by));
     }
 
-    /// Resolves when the clock is advanced by hand.
-    pub async fn moved(&self) {
-        self.moved.notified().await;
+    /// By how much the clock has been advanced by hand, now and from now on.
+    pub fn advanced(&self) -> watch::Receiver<Duration> {
+        self.advanced.subscribe()
     }
 
     /// How long a passage that lasts `real` at Scaleway takes here.

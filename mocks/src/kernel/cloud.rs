@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     About, Access, Act, Answer, AuditEntry, AuditLog, Call, Caller, Catalogue, Cause, Look, Operation, Profile, Record,
@@ -59,7 +59,8 @@ impl Cloud {
 
     fn look<'a>(&'a self, tables: &'a Tables, resource: &'a Resource, call: &'a Call) -> Look<'a> {
         let now = self.store.clock().now();
-        Look { tables, catalogue: &self.catalogue, call, resource, now, audit: &self.audit }
+        let behind = self.store.behind();
+        Look { tables, catalogue: &self.catalogue, call, resource, now, audit: &self.audit, behind }
     }
 
     /// What is to be known of a request for the audit log before it is answered; none where it has no
@@ -83,9 +84,9 @@ impl Cloud {
         answer: Option<&Answer>,
     ) -> (Option<String>, Vec<About>) {
         let resource = self.catalogue.stored(resource);
-        let fresh = match answer {
-            Some(Answer::Ok(Value::Object(body)))
-                if call.params.iter().all(|(_, it)| body.get("id") != Some(&json!(it))) =>
+        let fresh = match answer.and_then(Answer::body) {
+            Some(body)
+                if call.params.iter().all(|(_, it)| body.get("id").and_then(Value::as_str) != Some(it.as_str())) =>
             {
                 let own = match resource.shape() {
                     Shape::Collection => body.contains_key("id"),
@@ -151,21 +152,19 @@ impl Cloud {
         let catalogue = &self.catalogue;
         let stored = catalogue.stored(resource);
         if route.operation.access() == Access::Read {
-            return self.store.read(|tables| {
-                match route.operation {
-                    Operation::List => {
-                        let readable = self.readable_projects(tables, resource, call)?;
-                        operate::list(&self.look(tables, stored, call), |project| readable.contains(&project))
-                    }
-                    _ => {
-                        self.permit(tables, resource, Access::Read, call)?;
-                        match route.operation {
-                            Operation::Look(run) => run(&self.look(tables, resource, call)),
-                            _ => operate::get(&self.look(tables, stored, call)),
-                        }
+            return self.store.read(|tables| match route.operation {
+                Operation::List => {
+                    let readable = self.readable_projects(tables, resource, call)?;
+                    operate::list(&self.look(tables, stored, call), |project| readable.contains(&project))
+                        .map(Answer::Ok)
+                }
+                _ => {
+                    self.permit(tables, resource, Access::Read, call)?;
+                    match route.operation {
+                        Operation::Look(run) => run(&self.look(tables, resource, call)).map(Answer::Ok),
+                        _ => operate::get(&self.look(tables, stored, call)),
                     }
                 }
-                .map(Answer::Ok)
             });
         }
         // What an item was when it was deleted is part of the answer; otherwise the answer shows
@@ -196,19 +195,22 @@ impl Cloud {
         if self.store.clock().profile() != Profile::Instant || route.operation.access() == Access::Read {
             return answer;
         }
-        let told = match &answer {
-            Answer::Ok(body) => body.get("id").and_then(Value::as_str),
-            Answer::NoContent => None,
-        };
+        let told = answer.body().and_then(|body| body.get("id")?.as_str());
         let named =
             call.body.iter().filter(|(field, _)| field.ends_with("_id")).filter_map(|(_, value)| value.as_str());
         let keys: Vec<String> = call.ids().into_iter().chain(told).chain(named).map(str::to_owned).collect();
         behind.reached(&keys).await;
+        // What was held up goes on now: whoever let it may not have come to it yet.
+        if let Err(refusal) = self.settle() {
+            tracing::error!(%refusal, "a passage could not be written; it is tried again with the next change");
+        }
         let (Some(id), stored) = (told, self.catalogue.stored(resource)) else { return answer };
-        let now = self.store.read(|tables| Some(self.catalogue.told(stored.kind, tables.get(stored.kind, id)?, call)));
+        let now =
+            self.store.read(|tables| Some(self.catalogue.answer(stored.kind, tables.get(stored.kind, id)?, call)));
+        let status = |answer: &Answer| answer.body().and_then(|body| body.get("status").cloned());
         // What is shown only once stays shown where nothing has happened.
-        match (now, &answer) {
-            (Some(now), Answer::Ok(then)) if now.get("status") != then.get("status") => Answer::Ok(now),
+        match now {
+            Some(now) if status(&now) != status(&answer) => now,
             _ => answer,
         }
     }
@@ -313,7 +315,7 @@ impl Cloud {
 
     fn shown(&self, resource: &Resource, key: &str, call: &Call) -> Answer {
         self.store.read(|tables| match tables.get(resource.kind, key) {
-            Some(record) => Answer::Ok(self.catalogue.told(resource.kind, record, call)),
+            Some(record) => self.catalogue.answer(resource.kind, record, call),
             None => Answer::Ok(Value::Null),
         })
     }

@@ -66,6 +66,15 @@ pub(super) struct Entry {
     pub(super) events: Vec<Event>,
 }
 
+/// The same, as it is written: of records that are there.
+#[derive(Serialize)]
+pub(super) struct Written<'a> {
+    pub(super) sequence: u64,
+    pub(super) changes: Vec<(&'a str, &'a str, Option<&'a Record>)>,
+    #[serde(skip_serializing_if = "<[Event]>::is_empty")]
+    pub(super) events: &'a [Event],
+}
+
 /// The whole cloud at one moment.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Snapshot {
@@ -116,8 +125,8 @@ impl Journal {
 
     /// Appends a transaction. When it returns, the change is kept as the durability says.
     /// After an error nothing of it is in the file.
-    pub(super) fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
-        let line = seal(&serde_json::to_vec(entry)?);
+    pub(super) fn append(&mut self, entry: &impl Serialize) -> Result<(), JournalError> {
+        let line = sealed(entry)?;
         let written = self.file.write_all(&line).and_then(|()| match self.durability {
             Durability::Process => Ok(()),
             Durability::Disk => self.file.sync_data(),
@@ -163,7 +172,7 @@ pub(super) fn write_snapshot(folder: &Path, snapshot: &Snapshot) -> Result<PathB
     let write = || -> io::Result<()> {
         fs::create_dir_all(folder)?;
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        let line = seal(&serde_json::to_vec(snapshot)?);
+        let line = sealed(snapshot)?;
         BufWriter::new(&mut file).write_all(&line)?;
         file.as_file().sync_all()?;
         file.persist(&path).map_err(|error| error.error)?;
@@ -230,11 +239,15 @@ fn read_entries(path: &Path, file: &File) -> Result<(Vec<Entry>, u64), JournalEr
     }
 }
 
-fn seal(json: &[u8]) -> Vec<u8> {
-    let mut line = format!("{:08x} ", crc32fast::hash(json)).into_bytes();
-    line.extend_from_slice(json);
+/// A line: the checksum of what follows, and what is to be kept.
+fn sealed(what: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut line = b"00000000 ".to_vec();
+    let before = line.len();
+    serde_json::to_writer(&mut line, what)?;
+    let checksum = format!("{:08x}", crc32fast::hash(&line[before..]));
+    line[..checksum.len()].copy_from_slice(checksum.as_bytes());
     line.push(b'\n');
-    line
+    Ok(line)
 }
 
 fn unseal(line: &[u8]) -> Option<&[u8]> {

@@ -98,18 +98,18 @@ pub(super) fn create(act: &mut Act<'_, '_>) -> Result<String, Refusal> {
 }
 
 /// GET on an item. A singleton that was never written shows its defaults.
-pub(super) fn get(look: &Look<'_>) -> Result<Value, Refusal> {
+pub(super) fn get(look: &Look<'_>) -> Result<Answer, Refusal> {
     let key = key(look.resource, look.catalogue, look.call)?;
     if look.resource.shape == Shape::Singleton {
         if let Some(parent) = look.resource.parent {
             look.find(parent, &key)?;
         }
         if look.tables.get(look.resource.kind, &key).is_none() {
-            return Ok(Value::Object(defaults(look.resource)));
+            return Ok(Answer::Ok(Value::Object(defaults(look.resource))));
         }
     }
     let kind = look.resource.kind;
-    Ok(look.catalogue.told(kind, look.find(kind, &key)?, look.call))
+    Ok(look.catalogue.answer(kind, look.find(kind, &key)?, look.call))
 }
 
 /// GET on a collection or a whole list. `allowed` tells whether the caller may see a record of this project.

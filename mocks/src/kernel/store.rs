@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     ops::Bound,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::{
     Behind, Clock, Durability, Event, Ids, JournalError, Passage, Record,
-    journal::{Entry, Journal, Snapshot, write_snapshot},
+    journal::{Journal, Snapshot, Written, write_snapshot},
 };
 
 /// How many events are remembered for the console.
@@ -135,8 +135,11 @@ pub struct Store {
     writer: Mutex<Writer>,
     clock: Clock,
     committed: watch::Sender<u64>,
+    /// Told when a passage was scheduled or let go.
+    scheduled: watch::Sender<()>,
     events: RwLock<VecDeque<Event>>,
-    behind: OnceLock<Arc<dyn Behind>>,
+    /// It holds this store itself.
+    behind: OnceLock<Weak<dyn Behind>>,
 }
 
 struct Writer {
@@ -184,6 +187,7 @@ impl Store {
             writer: Mutex::new(Writer { journal, sequence, seed }),
             clock,
             committed: watch::channel(sequence).0,
+            scheduled: watch::channel(()).0,
             events: RwLock::new(events),
             behind: OnceLock::new(),
         })
@@ -194,20 +198,21 @@ impl Store {
         &self.clock
     }
 
-    /// From now on this runs behind the API. Set once; a second time changes nothing.
-    pub fn run_behind(&self, behind: Arc<dyn Behind>) {
-        let _already = self.behind.set(behind);
+    /// From now on this runs behind the API, for as long as somebody else holds it. Set once; a second time changes
+    /// nothing.
+    pub fn run_behind(&self, behind: &Arc<dyn Behind>) {
+        let _already = self.behind.set(Arc::downgrade(behind));
     }
 
     /// What runs behind the API, if anything does.
-    pub fn behind(&self) -> Option<&Arc<dyn Behind>> {
-        self.behind.get()
+    pub fn behind(&self) -> Option<Arc<dyn Behind>> {
+        self.behind.get()?.upgrade()
     }
 
     /// The first passage that nothing behind the API holds up.
     fn first_due<'t>(&self, tables: &'t Tables) -> Option<&'t (OffsetDateTime, String, String)> {
-        let behind = self.behind.get();
-        tables.due.iter().find(|(_, kind, key)| behind.is_none_or(|behind| !behind.holds(tables, kind, key)))
+        let behind = self.behind();
+        tables.due.iter().find(|(_, kind, key)| behind.as_ref().is_none_or(|behind| !behind.holds(tables, kind, key)))
     }
 
     /// Reads.
@@ -227,6 +232,7 @@ impl Store {
         &self,
         change: impl FnOnce(&mut Transaction<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
+        let behind = self.behind();
         let mut writer = self.writer.lock();
         let mut tables = self.tables.write();
         let sequence = writer.sequence + 1;
@@ -234,6 +240,7 @@ impl Store {
             tables: &mut tables,
             now: self.clock.now(),
             lasts: &self.clock,
+            behind: behind.as_deref(),
             ids: Ids::new(writer.seed, sequence),
             undo: Vec::new(),
             events: Vec::new(),
@@ -250,18 +257,27 @@ impl Store {
             Ok(result) if undo.is_empty() => Ok(result),
             Ok(result) => {
                 if let Some(journal) = &mut writer.journal {
-                    let entry = Entry { sequence, changes: changes(&tables, &undo), events: events.clone() };
-                    if let Err(error) = journal.append(&entry) {
+                    let changes = changes(&tables, &undo);
+                    let appended = journal.append(&Written { sequence, changes, events: &events });
+                    if let Err(error) = appended {
                         take_back(&mut tables, undo);
                         return Err(error.into());
                     }
                 }
                 writer.sequence = sequence;
+                let is_scheduled = |(kind, key, _): &(String, String, _)| {
+                    tables.get(kind, key).is_some_and(|record| record.next.is_some())
+                };
+                let scheduled = undo.iter().any(is_scheduled);
                 drop(tables);
                 remember(&mut self.events.write(), events);
                 self.rotate_if_long(&mut writer);
                 drop(writer);
-                self.committed.send_replace(sequence);
+                // Another one may have told of a later one by now.
+                self.committed.send_modify(|told| *told = sequence.max(*told));
+                if scheduled {
+                    self.scheduled.send_replace(());
+                }
                 Ok(result)
             }
         }
@@ -297,6 +313,21 @@ impl Store {
     pub fn next_due(&self) -> Option<Duration> {
         let due = self.read(|tables| self.first_due(tables).map(|(due, ..)| *due))?;
         Some((due - self.clock.now()).try_into().unwrap_or(Duration::ZERO))
+    }
+
+    /// The number of the last transaction.
+    pub fn sequence(&self) -> u64 {
+        *self.committed.borrow()
+    }
+
+    /// What held up a passage behind the API has let it go.
+    pub fn let_go(&self) {
+        self.scheduled.send_replace(());
+    }
+
+    /// Tells when a passage has been scheduled or let go: [`Self::next_due`] may be another one.
+    pub fn scheduled(&self) -> watch::Receiver<()> {
+        self.scheduled.subscribe()
     }
 
     /// Tells the number of the last transaction, and of every one that follows.
@@ -361,12 +392,9 @@ fn take_back(tables: &mut Tables, undo: Undo) {
 }
 
 /// The net effect of a transaction.
-fn changes(tables: &Tables, undo: &Undo) -> Vec<(String, String, Option<Record>)> {
-    let touched: BTreeSet<_> = undo.iter().map(|(kind, key, _)| (kind, key)).collect();
-    touched
-        .into_iter()
-        .map(|(kind, key)| (kind.clone(), key.clone(), tables.get(kind, key).map(|record| Record::clone(record))))
-        .collect()
+fn changes<'a>(tables: &'a Tables, undo: &'a Undo) -> Vec<(&'a str, &'a str, Option<&'a Record>)> {
+    let touched: BTreeSet<_> = undo.iter().map(|(kind, key, _)| (kind.as_str(), key.as_str())).collect();
+    touched.into_iter().map(|(kind, key)| (kind, key, tables.get(kind, key).map(Arc::as_ref))).collect()
 }
 
 /// A change in the making: sees what it has changed itself.
@@ -374,6 +402,7 @@ pub struct Transaction<'a> {
     tables: &'a mut Tables,
     now: OffsetDateTime,
     lasts: &'a Clock,
+    behind: Option<&'a dyn Behind>,
     ids: Ids,
     undo: Undo,
     events: Vec<Event>,
@@ -424,6 +453,11 @@ impl Transaction<'_> {
     /// How long a passage that lasts `real` at Scaleway takes here.
     pub fn lasts(&self, real: Duration) -> Duration {
         self.lasts.lasts(real)
+    }
+
+    /// Whether anything runs behind records of this kind.
+    pub fn runs(&self, kind: &str) -> bool {
+        self.behind.is_some_and(|behind| behind.runs(kind))
     }
 
     /// Identifiers for what this transaction makes.

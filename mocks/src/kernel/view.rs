@@ -4,10 +4,12 @@
 //! records. A request for it is checked in its own words and then carried out as
 //! one for the kind that it shows; the answer is told in its own words again.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::{
-    Act, ArgumentFault, Call, Catalogue, Operation, Record, Refusal, Resource, Route, Shape,
+    Act, Answer, ArgumentFault, Call, Catalogue, Operation, Record, Refusal, Resource, Route, Shape,
     field::{Field, Origin, is_absent, read_fields},
 };
 
@@ -193,6 +195,14 @@ impl Catalogue {
         self.view_in(kind, call).is_none_or(|(_, view)| (view.shows)(record))
     }
 
+    /// The answer that tells of a record.
+    pub(super) fn answer(&self, kind: &str, record: &Arc<Record>, call: &Call) -> Answer {
+        match self.view_in(kind, call) {
+            Some(_) => Answer::Ok(self.told(kind, record, call)),
+            None => Answer::Kept(Arc::clone(record)),
+        }
+    }
+
     /// A record in the shape that the request asks for.
     pub fn told(&self, kind: &str, record: &Record, call: &Call) -> Value {
         let Some((resource, view)) = self.view_in(kind, call) else {
@@ -217,7 +227,7 @@ impl Catalogue {
     }
 
     /// Whether a client that reads this state has to ask again.
-    pub fn is_transient(&self, resource: &Resource, body: &Value) -> bool {
+    pub fn is_transient(&self, resource: &Resource, body: &Map<String, Value>) -> bool {
         let Some(states) = &self.stored(resource).states else {
             return false;
         };

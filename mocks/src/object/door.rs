@@ -261,7 +261,7 @@ impl S3Host for Hosts {
         match Host::of(host) {
             Host::ObjectStorage { bucket: Some(bucket), .. } => Ok(VirtualHost::new(host).with_bucket(bucket)),
             Host::ObjectStorage { bucket: None, .. } | Host::Foreign => Ok(VirtualHost::new(host)),
-            Host::Api | Host::ContainerRegistry { .. } | Host::Container { .. } | Host::Unclaimed => {
+            Host::Api | Host::ContainerRegistry { .. } | Host::Container { .. } | Host::Domain | Host::Unclaimed => {
                 Err(S3Error::with_message(S3ErrorCode::InvalidRequest, "This host is not of Object Storage."))
             }
         }

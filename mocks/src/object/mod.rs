@@ -35,4 +35,4 @@ mod version;
 
 pub use auth::{Identity, Key, Permission, Principal};
 pub use door::ObjectStorage;
-pub(crate) use service_bucket::{SERVICE_KEY, ServiceBucket};
+pub(crate) use service_bucket::{Kept, SERVICE_KEY, ServiceBucket};

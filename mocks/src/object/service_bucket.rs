@@ -3,22 +3,34 @@
 //! No project owns them and no list shows them: they are opened by pre-signed
 //! addresses only. The key that signs is the product's own; IAM knows nothing of it.
 
+use std::{
+    io::{self, Read},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use md5::{Digest as _, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::{digest, hmac};
+use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::StaticFormatDescription, macros::format_description};
 
 use super::{
     acl::Acl,
     auth::canonical,
+    checksums::Checksums,
+    content::{Content, Piece},
+    meta::Meta,
     records::{self, BUCKET, Bucket, VERSION, Versioning},
+    version,
 };
-use crate::kernel::{Record, Tables, Transaction};
+use crate::kernel::{Blobs, Digest, Record, Tables, Transaction};
 
 /// The kind of the products' keys; the key in the store is the access key.
 pub(crate) const SERVICE_KEY: &str = "object.service_key";
 
-/// For how many seconds an address opens a bucket (recorded for the code of functions).
-const EXPIRES: u32 = 3600;
+/// For how long an address opens a bucket (recorded for the code of functions).
+const EXPIRES: Duration = Duration::from_secs(3600);
 
 /// What stays as it is in a signature's query: letters, digits, `-`, `_`, `.` and `~`.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -35,6 +47,36 @@ pub(crate) struct ServiceBucket<'a> {
     pub(crate) region: &'a str,
 }
 
+/// A file among the blobs, that can become an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    digest: Digest,
+    /// How many bytes.
+    pub(crate) size: u64,
+    md5: String,
+}
+
+impl Kept {
+    /// Takes in all that a reader gives.
+    pub(crate) fn take(blobs: &Blobs, mut from: impl Read) -> io::Result<Self> {
+        let (mut writer, mut md5) = (blobs.writer().map_err(io::Error::other)?, Md5::new());
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let length = from.read(&mut buffer)?;
+            let Some(read) = buffer.get(..length).filter(|read| !read.is_empty()) else { break };
+            md5.update(read);
+            writer.write(read).map_err(io::Error::other)?;
+        }
+        let (digest, size) = writer.finish().map_err(io::Error::other)?;
+        Ok(Self { digest, size, md5: hex::encode(md5.finalize()) })
+    }
+
+    /// The bytes.
+    pub(crate) fn bytes(&self, blobs: &Blobs) -> io::Result<Bytes> {
+        blobs.get(&self.digest).map_err(io::Error::other)
+    }
+}
+
 impl ServiceBucket<'_> {
     /// An address at which everybody who knows it may do this with an object, whose name needs no
     /// escaping, as long as they send these headers (lower case, in alphabetical order). Makes the
@@ -45,6 +87,18 @@ impl ServiceBucket<'_> {
         method: &str,
         object: &str,
         headers: &[(&str, String)],
+    ) -> String {
+        self.presign_for(tx, method, object, headers, EXPIRES)
+    }
+
+    /// The same, for as long as is said.
+    pub(crate) fn presign_for(
+        &self,
+        tx: &mut Transaction<'_>,
+        method: &str,
+        object: &str,
+        headers: &[(&str, String)],
+        expires: Duration,
     ) -> String {
         self.ensure(tx);
         let (access_key, secret_key) = self.key(tx);
@@ -61,7 +115,7 @@ impl ServiceBucket<'_> {
             ("X-Amz-Algorithm", "AWS4-HMAC-SHA256".to_owned()),
             ("X-Amz-Credential", format!("{access_key}/{scope}")),
             ("X-Amz-Date", moment.clone()),
-            ("X-Amz-Expires", EXPIRES.to_string()),
+            ("X-Amz-Expires", expires.as_secs().to_string()),
             ("X-Amz-SignedHeaders", names.join(";")),
         ]
         .iter()
@@ -74,6 +128,25 @@ impl ServiceBucket<'_> {
         let message = format!("AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}");
         let signature = sign(&secret_key, &[day, self.region, "s3", "aws4_request", &message]);
         format!("https://{host}{path}?{query}&X-Amz-Signature={signature}")
+    }
+
+    /// Puts an object there, in the place of the one of its name, as a file to be saved under a name.
+    pub(crate) fn put(&self, tx: &mut Transaction<'_>, object: &str, file: &Kept, save_as: &str) {
+        self.ensure(tx);
+        let Some(bucket) = records::bucket(tx.tables(), self.name) else { return };
+        let content = Content {
+            size: file.size,
+            etag: file.md5.clone(),
+            pieces: vec![Piece { digest: file.digest.clone(), size: file.size }],
+            parts: Vec::new(),
+            checksums: Checksums::default(),
+        };
+        let meta = Meta {
+            content_type: Some("application/octet-stream".to_owned()),
+            content_disposition: Some(format!("attachment; filename=\"{save_as}\"")),
+            ..Meta::default()
+        };
+        version::add(tx, &bucket, object, content, meta);
     }
 
     /// Whether this object is there.

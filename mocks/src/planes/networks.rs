@@ -8,7 +8,6 @@ use std::{
     },
 };
 
-use parking_lot::Mutex as Quick;
 use stackproof_planes::network::{Error, Fabric, NetworkSpec, VpcSpec};
 use tokio::sync::{Mutex, watch};
 
@@ -18,7 +17,7 @@ use crate::{
 };
 
 /// All VPCs and networks, by their ids.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Default)]
 struct All {
     vpcs: BTreeMap<String, VpcSpec>,
     networks: BTreeMap<String, NetworkSpec>,
@@ -27,9 +26,8 @@ struct All {
 pub(super) struct Networks {
     fabric: Arc<Fabric>,
     is: Mutex<All>,
-    /// What was wanted when all of it had last been brought about.
-    told: Quick<Option<All>>,
-    changed: watch::Sender<u64>,
+    /// The last transaction whose networks have been brought about, or could not be.
+    reached: watch::Sender<u64>,
     waits: AtomicBool,
 }
 
@@ -42,13 +40,7 @@ fn wanted(tables: &Tables) -> All {
 
 impl Networks {
     pub(super) fn new(fabric: Arc<Fabric>) -> Self {
-        Self {
-            fabric,
-            is: Mutex::default(),
-            told: Quick::default(),
-            changed: watch::channel(0).0,
-            waits: AtomicBool::new(false),
-        }
+        Self { fabric, is: Mutex::default(), reached: watch::channel(0).0, waits: AtomicBool::new(false) }
     }
 
     /// Whether something could not be done yet, and is to be tried again.
@@ -58,6 +50,8 @@ impl Networks {
 
     /// Brings them to what the records want.
     pub(super) async fn update(&self, store: &Store) {
+        // Asked first: what is read then has at least this in it.
+        let sequence = store.sequence();
         let wanted = store.read(wanted);
         let mut is = self.is.lock().await;
         let waits = match self.bring_about(&mut is, &wanted).await {
@@ -68,8 +62,7 @@ impl Networks {
             }
         };
         self.waits.store(waits, Ordering::Relaxed);
-        *self.told.lock() = Some(wanted);
-        self.changed.send_modify(|count| *count += 1);
+        self.reached.send_replace(sequence);
     }
 
     /// Gives whether something is still used that is to go.
@@ -112,8 +105,9 @@ impl Networks {
 
     /// Waits until they are what the records want, or could not be.
     pub(super) async fn reached(&self, store: &Store) {
-        let mut changed = self.changed.subscribe();
+        let now = store.sequence();
+        let mut reached = self.reached.subscribe();
         // The sender goes with this.
-        let _never_closed = changed.wait_for(|_| *self.told.lock() == Some(store.read(wanted))).await;
+        let _never_closed = reached.wait_for(|reached| *reached >= now).await;
     }
 }

@@ -28,9 +28,15 @@ pub(super) trait Plane: Send + Sync + 'static {
     fn failed(&self, record: &mut Record, why: &str);
 }
 
-/// All of one kind.
+/// All of one kind. Whoever has a clone has the same.
 pub(super) struct Units<P: Plane> {
     shared: Arc<Shared<P>>,
+}
+
+impl<P: Plane> Clone for Units<P> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
 }
 
 struct Shared<P: Plane> {
@@ -129,6 +135,14 @@ impl<P: Plane> Units<P> {
         }
     }
 
+    /// Brings about once more what is there already: it was changed from elsewhere.
+    pub(super) fn again(&self, key: &str) {
+        if let Some(unit) = self.shared.units.lock().get_mut(key) {
+            unit.is = None;
+            unit.wanted.send_modify(|_| {});
+        }
+    }
+
     /// Waits until what runs for these records is what they want.
     pub(super) async fn reached(&self, keys: &[String]) {
         let mut changed = self.shared.changed.subscribe();
@@ -203,6 +217,7 @@ impl<P: Plane> Shared<P> {
     /// What was held up may go on.
     fn news(&self) {
         self.changed.send_modify(|count| *count += 1);
+        self.store.let_go();
         if let Some(cloud) = self.cloud.upgrade()
             && let Err(refusal) = cloud.settle()
         {

@@ -26,7 +26,7 @@ use super::{
     control::Control,
     engine::Inside,
     helper::{Order, Send, Told},
-    image, runtime,
+    image, runtime, trust,
 };
 use crate::network::{Member, Place};
 
@@ -51,8 +51,10 @@ struct Native {
     place: Place,
     address: IpAddr,
     control: Control,
+    folder: PathBuf,
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is one thing, and there is one caller")]
 pub(super) async fn start(
     helper: &Helper,
     spec: &ContainerSpec,
@@ -61,6 +63,7 @@ pub(super) async fn start(
     logs: Logs,
     folder: &Path,
     control: &Control,
+    trust: Option<&str>,
 ) -> Result<Container> {
     let step = || format!("starting the helper of container {}", spec.id);
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(Error::machine(step()))?;
@@ -77,7 +80,7 @@ pub(super) async fn start(
         reading.spawn(logs.clone().read(spec.id.clone(), Stream::Err, err));
     }
     let mut hears = BufReader::new(hears).lines();
-    let order = order(spec, image, member, folder, control);
+    let order = order(spec, image, member, folder, control, trust);
     let begun = async {
         send(&mut says, &order).await?;
         hear(&mut hears).await
@@ -116,6 +119,7 @@ pub(super) async fn start(
         place: member.place.clone(),
         address: member.address().unwrap_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
         control: control.clone(),
+        folder: folder.to_owned(),
     };
     Ok(Container::new(spec.id.clone(), Box::new(inside), logs, ask, exit))
 }
@@ -177,6 +181,11 @@ impl Container {
         self.inside.usage()
     }
 
+    /// Where the files are that it has written; none: they cannot be seen from here.
+    pub(super) fn written(&self) -> Option<PathBuf> {
+        self.inside.written()
+    }
+
     /// How it ended; none: it runs.
     pub fn exit(&self) -> Option<Exit> {
         self.exit.borrow().clone()
@@ -187,7 +196,11 @@ impl Container {
         let mut exit = self.exit.clone();
         match exit.wait_for(Option::is_some).await.map(|exit| exit.clone()) {
             Ok(Some(exit)) => exit,
-            _ => Exit { ended: Ended::Lost("nobody watches over it any more".to_owned()), out_of_memory: 0 },
+            _ => Exit {
+                ended: Ended::Lost("nobody watches over it any more".to_owned()),
+                out_of_memory: 0,
+                cpu: Duration::ZERO,
+            },
         }
     }
 
@@ -231,6 +244,10 @@ impl Inside for Native {
 
     fn usage(&self) -> Result<Usage> {
         self.control.usage()
+    }
+
+    fn written(&self) -> Option<PathBuf> {
+        Some(self.folder.join("upper"))
     }
 
     /// As the first in its namespace it is sent only what it handles.
@@ -281,15 +298,23 @@ impl Watching {
             tracing::warn!(container = self.id, %error, "it is unknown whether memory ran out");
             0
         });
+        let cpu = self.control.usage().map_or(Duration::ZERO, |usage| usage.cpu);
         if let Err(error) = runtime::end(&self.control).await.and_then(|()| image::clear(&self.folder)) {
             tracing::error!(container = self.id, %error, "something is left of a container");
         }
-        tell.send_replace(Some(Exit { ended, out_of_memory }));
+        tell.send_replace(Some(Exit { ended, out_of_memory, cpu }));
     }
 }
 
 /// What is to be run: what is wanted laid over what the image says.
-fn order(spec: &ContainerSpec, image: &Image, member: &Member, folder: &Path, control: &Control) -> Order {
+fn order(
+    spec: &ContainerSpec,
+    image: &Image,
+    member: &Member,
+    folder: &Path,
+    control: &Control,
+    trust: Option<&str>,
+) -> Order {
     let config = image.config.config().as_ref();
     let list = |said: Option<&Option<Vec<String>>>| said.cloned().flatten().unwrap_or_default();
     let entrypoint = list(config.map(|config| config.entrypoint()));
@@ -308,6 +333,11 @@ fn order(spec: &ContainerSpec, image: &Image, member: &Member, folder: &Path, co
         }
     }
     env.extend(spec.env.clone());
+    if trust.is_some() {
+        for name in trust::VARIABLES {
+            env.entry(name.to_owned()).or_insert_with(|| trust::FILE.to_owned());
+        }
+    }
     let text = |said: Option<&Option<String>>| said.cloned().flatten().unwrap_or_default();
     let directory = text(config.map(|config| config.working_dir()));
     let mut hosts = "127.0.0.1 localhost\n::1 localhost\n".to_owned();
@@ -321,6 +351,7 @@ fn order(spec: &ContainerSpec, image: &Image, member: &Member, folder: &Path, co
         hostname: spec.id.clone(),
         resolv: member.nameserver.map(|server| format!("nameserver {server}\n")),
         hosts,
+        trust: trust.map(str::to_owned),
         groups: control.doors(),
         command,
         env: env.into_iter().collect(),

@@ -1,6 +1,6 @@
 //! Who runs containers: this machine's own kernel, or a daemon that has another.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use tokio::net::TcpStream;
 
@@ -18,6 +18,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Starts a container. When this returns, its program runs.
     async fn start(&self, spec: ContainerSpec, image: &Image, member: &Member, logs: Logs) -> Result<Container>;
+
+    /// Ends all containers at once. From now on none starts.
+    async fn close(&self) -> Result<()>;
 }
 
 #[async_trait::async_trait]
@@ -32,6 +35,10 @@ impl Engine for Runtime {
 
     async fn start(&self, spec: ContainerSpec, image: &Image, member: &Member, logs: Logs) -> Result<Container> {
         Runtime::start(self, spec, image, member, logs).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        Runtime::close(self).await
     }
 }
 
@@ -57,6 +64,9 @@ pub(crate) trait Inside: Send + Sync {
 
     /// What it uses.
     fn usage(&self) -> Result<Usage>;
+
+    /// Where the files are that it has written; none: they cannot be seen from here.
+    fn written(&self) -> Option<PathBuf>;
 
     /// Whether its first process would notice a signal.
     fn heeds(&self, signal: i32) -> bool;

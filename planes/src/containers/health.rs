@@ -35,6 +35,22 @@ pub enum Unhealthy {
     /// It does not answer as it should.
     #[error("health check failed: {0}")]
     Check(String),
+    /// It has not come to answer as it should.
+    #[error("startup check failed for {within:?}: {why}")]
+    Startup {
+        /// How long it was tried.
+        within: Duration,
+        /// What happened the last time.
+        why: String,
+    },
+    /// It has written more than it may.
+    #[error("it has {taken} bytes of local storage in use, its limit is {limit}")]
+    Storage {
+        /// How much there is.
+        taken: u64,
+        /// How much there may be.
+        limit: u64,
+    },
 }
 
 /// Waits until a container listens on its port.

@@ -66,6 +66,8 @@ pub(super) struct Order {
     pub(super) hostname: String,
     pub(super) resolv: Option<String>,
     pub(super) hosts: String,
+    /// Certificates to be trusted, in PEM.
+    pub(super) trust: Option<String>,
     /// The control groups' files to be written to.
     pub(super) groups: Vec<PathBuf>,
     pub(super) command: Vec<String>,

@@ -11,6 +11,9 @@ use sha2::{Digest, Sha256};
 
 use super::{Error, Result, layer};
 
+/// What the folder of an image that is being unpacked ends with.
+const UNFINISHED: &str = "making";
+
 /// How large a configuration may be.
 const CONFIG_LIMIT: u64 = 4 << 20;
 
@@ -84,7 +87,7 @@ pub(super) fn unpack(images: &Path, manifest: &[u8], blobs: &dyn Blobs) -> Resul
     let (manifest, config) = read(manifest, blobs)?;
 
     let folder = folder(images, &digest)?;
-    let making = folder.with_extension(format!("making-{}", std::process::id()));
+    let making = folder.with_extension(UNFINISHED);
     clear(&making)?;
     let root = making.join("root");
     std::fs::create_dir_all(&root).map_err(Error::machine("making a folder for an image"))?;
@@ -97,8 +100,6 @@ pub(super) fn unpack(images: &Path, manifest: &[u8], blobs: &dyn Blobs) -> Resul
     std::fs::write(making.join("config.json"), &config).map_err(Error::machine("keeping an image's configuration"))?;
     match std::fs::rename(&making, &folder) {
         Ok(()) => {}
-        // Someone else was faster with the same content.
-        Err(_) if folder.exists() => clear(&making)?,
         Err(error) => return Err(Error::machine("keeping an image")(error)),
     }
     load(images, &digest)?.ok_or_else(|| Error::Image(format!("{digest} vanished while it was unpacked")))
@@ -112,6 +113,18 @@ pub(super) fn load(images: &Path, digest: &str) -> Result<Option<Image>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::machine("reading an image's configuration")(error)),
     }
+}
+
+/// Removes what an unclean end left half unpacked.
+pub(super) fn clear_unfinished(images: &Path) -> Result<()> {
+    let step = || format!("looking through {}", images.display());
+    for there in std::fs::read_dir(images).map_err(Error::machine(step()))? {
+        let folder = there.map_err(Error::machine(step()))?.path();
+        if folder.extension().is_some_and(|extension| extension == UNFINISHED) {
+            clear(&folder)?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn clear(folder: &Path) -> Result<()> {

@@ -26,6 +26,7 @@ use nix::{
 use super::{
     Refused,
     helper::{Order, hear, say, socket, step},
+    trust,
 };
 
 /// What the root of a container may do besides being root of its files.
@@ -78,6 +79,10 @@ fn become_it(order: &Order) -> Result<std::convert::Infallible, Refused> {
     }
     file("/etc/hosts", &order.hosts)?;
     file("/etc/hostname", &format!("{}\n", order.hostname))?;
+    if let Some(certificates) = &order.trust {
+        file(trust::FILE, certificates)?;
+        trust::add(certificates)?;
+    }
 
     let user = user(&order.user)?;
     fs::create_dir_all(&order.directory).map_err(step(format!("making {}", order.directory)))?;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Container, ContainerSpec, Engine, Error, Logs, ServiceSpec, Unhealthy, health};
+use super::{Container, ContainerSpec, Engine, Error, Logs, ServiceSpec, Unhealthy, health, storage};
 use crate::network::{self, Fabric, Member, MemberSpec};
 
 /// How often a container that is to become well is asked.
@@ -59,22 +59,29 @@ pub(super) trait Watcher: Send + Sync {
 }
 
 impl Job {
-    /// Runs it to its end.
-    pub(super) async fn run(&self, watcher: &impl Watcher) {
+    /// Runs it to its end. Gives how long it was on processors.
+    pub(super) async fn run(&self, watcher: &impl Watcher) -> Duration {
         let member = match self.places.take(&self.id).await {
             Ok(member) => member,
-            Err(error) => return watcher.lost(&error.to_string()),
+            Err(error) => {
+                watcher.lost(&error.to_string());
+                return Duration::ZERO;
+            }
         };
-        self.live(&member, watcher).await;
+        let cpu = self.live(&member, watcher).await;
         if let Err(error) = self.places.give_back(&self.id).await {
             tracing::error!(container = self.id, %error, "a container's place was not given back");
         }
+        cpu
     }
 
-    async fn live(&self, member: &Member, watcher: &impl Watcher) {
+    async fn live(&self, member: &Member, watcher: &impl Watcher) -> Duration {
         let container = match self.start(member).await {
             Ok(container) => Arc::new(container),
-            Err(error) => return watcher.lost(&error.to_string()),
+            Err(error) => {
+                watcher.lost(&error.to_string());
+                return Duration::ZERO;
+            }
         };
         let began = tokio::select! {
             began = self.begin(&container) => began,
@@ -83,7 +90,10 @@ impl Job {
         let lived = match began {
             Ok(()) if !self.stop.is_cancelled() => {
                 watcher.ready(Arc::clone(&container));
-                self.watch(&container).await
+                tokio::select! {
+                    lived = self.watch(&container) => lived,
+                    unhealthy = self.outgrows(&container) => Err(unhealthy),
+                }
             }
             other => other,
         };
@@ -92,7 +102,7 @@ impl Job {
             // What it is doing may be ended; how long that takes has an end as well.
             Ok(()) => drop(timeout(self.spec.grace, watcher.drained()).await),
         }
-        container.stop(self.spec.grace).await;
+        container.stop(self.spec.grace).await.cpu
     }
 
     async fn start(&self, member: &Member) -> Result<Container, Error> {
@@ -112,16 +122,29 @@ impl Job {
 
     /// Waits until it listens and is well.
     async fn begin(&self, container: &Container) -> Result<(), Unhealthy> {
-        let until = Instant::now() + self.spec.start_within;
-        health::listening(container, self.spec.port, self.spec.start_within).await?;
-        let Some(wanted) = &self.spec.health else { return Ok(()) };
+        let within = self.spec.patience();
+        let until = Instant::now() + within;
+        health::listening(container, self.spec.port, within).await?;
+        let Some(wanted) = self.spec.startup.as_ref().or(self.spec.health.as_ref()) else { return Ok(()) };
+        // More often than said, so that nobody waits longer than it takes.
         let mut looks = tokio::time::interval(LOOK);
         loop {
             looks.tick().await;
-            match health::check(container, self.spec.port, &wanted.check, wanted.interval).await {
+            match health::check(container, self.spec.port, &wanted.check, wanted.timeout).await {
                 Err(Unhealthy::Check(_)) if Instant::now() < until => {}
+                Err(Unhealthy::Check(why)) if self.spec.startup.is_some() => {
+                    return Err(Unhealthy::Startup { within, why });
+                }
                 other => return other,
             }
+        }
+    }
+
+    /// Waits until it has more files than it may.
+    async fn outgrows(&self, container: &Container) -> Unhealthy {
+        match (self.spec.limits.storage, container.written()) {
+            (Some(limit), Some(folder)) => Unhealthy::Storage { taken: storage::over(&folder, limit).await, limit },
+            _ => std::future::pending().await,
         }
     }
 
@@ -143,7 +166,7 @@ impl Job {
                 () = self.stop.cancelled() => return Ok(()),
                 _ = ticks.tick() => {}
             }
-            match health::check(container, self.spec.port, &wanted.check, wanted.interval).await {
+            match health::check(container, self.spec.port, &wanted.check, wanted.timeout).await {
                 Ok(()) => failed = 0,
                 Err(unhealthy) => {
                     failed += 1;

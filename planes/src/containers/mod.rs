@@ -17,6 +17,8 @@ mod logs;
 mod runtime;
 mod service;
 mod spec;
+mod storage;
+mod trust;
 
 pub use container::Container;
 pub use control::Usage;
@@ -28,8 +30,11 @@ pub use image::{Blobs, Folder, Image};
 pub use instance::{Places, Unattached};
 pub use logs::{Line, Logs, Stream};
 pub use runtime::Runtime;
-pub use service::{Connection, DialError, Service};
-pub use spec::{Check, ContainerSpec, Ended, Exit, Health, Limits, Refused, ServiceSpec, ServiceState, ServiceStatus};
+pub use service::{Connection, DialError, Request, Service};
+pub use spec::{
+    Check, ContainerSpec, Ended, Exit, Health, Limits, Refused, ScaleBy, ServiceSpec, ServiceState, ServiceStatus,
+    ServiceUsage,
+};
 
 /// Why something about containers could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +59,9 @@ pub enum Error {
     /// The Docker daemon did not do it.
     #[error(transparent)]
     Docker(#[from] crate::docker::Error),
+    /// No container starts any more.
+    #[error("the containers have been stopped")]
+    Closed,
     /// The machine cannot run containers.
     #[error("containers are not supported on this machine: {missing}. {next_step}")]
     NotSupported {

@@ -12,6 +12,8 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use parking_lot::Mutex;
+use tokio::sync::RwLock;
 
 use super::{
     Blobs, Container, ContainerSpec, Error, Helper, Image, Limits, Logs, Result, container, control::Control, image,
@@ -30,6 +32,11 @@ pub struct Runtime {
     images: PathBuf,
     running: PathBuf,
     helper: Helper,
+    trust: Option<String>,
+    /// Held by whoever unpacks an image: who wants the same one finds it there after that.
+    unpacking: Arc<Mutex<()>>,
+    /// Whether none starts any more. Held for reading by whoever starts one.
+    closed: RwLock<bool>,
 }
 
 impl Runtime {
@@ -53,16 +60,25 @@ impl Runtime {
                 next_step: "Choose another one.".to_owned(),
             });
         }
-        let opened = Self { images, running, helper };
+        let opened =
+            Self { images, running, helper, trust: None, unpacking: Arc::default(), closed: RwLock::new(false) };
         opened.sweep().await?;
+        image::clear_unfinished(&opened.images)?;
         opened.attempt()?;
         Ok(opened)
+    }
+
+    /// Lets containers trust these certificates too, in PEM: they are added to the roots that an image has where the
+    /// usual distributions keep them, and named by the usual variables where neither image nor owner says anything else.
+    #[must_use]
+    pub fn trusting(self, certificates: String) -> Self {
+        Self { trust: Some(certificates), ..self }
     }
 
     /// Asks the machine for a control group: being root is not enough for one everywhere.
     fn attempt(&self) -> Result<()> {
         let trial = Control::plan(&format!("trial-{}", mark(&self.running)))?;
-        let limits = Limits { memory: Some(1 << 30), cpu: Some(1000), processes: Some(100) };
+        let limits = Limits { memory: Some(1 << 30), cpu: Some(1000), processes: Some(100), storage: None };
         let made = trial.make(&limits);
         // Where it was made only in part, that part goes too.
         made.and(trial.remove()).map_err(|error| Error::NotSupported {
@@ -90,10 +106,21 @@ impl Runtime {
         Ok(())
     }
 
+    /// Ends all containers at once, and removes what was made for them. From now on none starts.
+    pub async fn close(&self) -> Result<()> {
+        // Whoever is starting one has its folder by now, and is waited for.
+        *self.closed.write().await = true;
+        self.sweep().await
+    }
+
     /// Takes in an image: its manifest, and its blobs from where they are. Done once for each.
     pub async fn add(&self, manifest: Vec<u8>, blobs: Arc<dyn Blobs>) -> Result<Image> {
-        let images = self.images.clone();
-        tokio::task::spawn_blocking(move || image::unpack(&images, &manifest, &*blobs))
+        let (images, unpacking) = (self.images.clone(), Arc::clone(&self.unpacking));
+        let unpack = move || {
+            let _alone = unpacking.lock();
+            image::unpack(&images, &manifest, &*blobs)
+        };
+        tokio::task::spawn_blocking(unpack)
             .await
             .map_err(|error| Error::Image(format!("unpacking it broke off: {error}")))?
     }
@@ -116,6 +143,10 @@ impl Runtime {
             && spec.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !named {
             return Err(Error::Image(format!("{:?} is no name for a container", spec.id)));
+        }
+        let closed = self.closed.read().await;
+        if *closed {
+            return Err(Error::Closed);
         }
         let folder = self.running.join(&spec.id);
         let made = fs::create_dir(&folder);
@@ -149,7 +180,7 @@ impl Runtime {
             fs::create_dir(folder.join(name)).map_err(Error::machine(format!("making {name} of {}", spec.id)))?;
         }
         control.make(&spec.limits)?;
-        container::start(&self.helper, spec, image, member, logs, folder, control).await
+        container::start(&self.helper, spec, image, member, logs, folder, control, self.trust.as_deref()).await
     }
 }
 

@@ -1,58 +1,26 @@
 //! Services: as many containers of one kind as are needed.
 
+mod door;
+mod load;
 mod reconcile;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::{
-    net::TcpStream,
-    sync::watch,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Container, Engine, Logs, Places, ServiceSpec, ServiceState, ServiceStatus};
+use super::{Container, Engine, Logs, Places, ServiceSpec, ServiceState, ServiceStatus, ServiceUsage};
+pub use door::{Connection, DialError, Request};
 
-/// How long until an instance that did not take a connection is tried again.
-const AGAIN: Duration = Duration::from_millis(10);
+/// How far the time of a service can be ahead.
+const FURTHEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Containers of one kind, as many as are needed. They end when this is dropped.
 pub struct Service {
     shared: Arc<Shared>,
     _supervisor: AbortOnDropHandle<()>,
-}
-
-/// Why a request found no container.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DialError {
-    /// The containers do not come to run.
-    #[error("the container is in error: {0}")]
-    Failed(String),
-    /// None became free in time.
-    #[error("no container became free within {0:?}")]
-    Busy(Duration),
-    /// The service was stopped.
-    #[error("the service was stopped")]
-    Stopped,
-}
-
-/// A connection to a container; it counts as a request until it is dropped.
-pub struct Connection {
-    /// The connection.
-    pub stream: TcpStream,
-    /// The container.
-    pub container: Arc<Container>,
-    /// How long it took to get it: where a container had to be started, how long that took.
-    pub waited: Duration,
-    /// To be kept until the request has ended.
-    pub request: Request,
-}
-
-/// A request under way.
-pub struct Request {
-    shared: Arc<Shared>,
-    number: u64,
+    _measures: AbortOnDropHandle<()>,
 }
 
 struct Shared {
@@ -80,6 +48,16 @@ struct State {
     retry: Option<Instant>,
     error: Option<String>,
     stopped: bool,
+    /// How far its time is ahead of the machine's.
+    ahead: Duration,
+    /// How many containers the use of the machine asks for.
+    by_load: u32,
+    /// How many containers were lost.
+    lost: u64,
+    /// What containers that have ended were on processors.
+    spent: Duration,
+    /// What was told of that, with those that ran, last.
+    told: Duration,
 }
 
 struct Instance {
@@ -99,11 +77,6 @@ enum Phase {
     Ending,
 }
 
-enum Picked {
-    One(Arc<Container>, Request, u16),
-    None,
-}
-
 impl Service {
     /// Begins. The containers' images have to be in the runtime.
     pub fn start(runtime: Arc<dyn Engine>, places: Arc<dyn Places>, spec: ServiceSpec) -> Self {
@@ -118,6 +91,11 @@ impl Service {
             retry: None,
             error: None,
             stopped: false,
+            ahead: Duration::ZERO,
+            by_load: 0,
+            lost: 0,
+            spent: Duration::ZERO,
+            told: Duration::ZERO,
         };
         let status = watch::channel(state.status()).0;
         let shared = Arc::new(Shared {
@@ -129,7 +107,8 @@ impl Service {
             status,
         });
         let supervisor = tokio::spawn(reconcile::supervise(Arc::clone(&shared)));
-        Self { shared, _supervisor: AbortOnDropHandle::new(supervisor) }
+        let measures = tokio::spawn(load::measure(Arc::clone(&shared)));
+        Self { shared, _supervisor: AbortOnDropHandle::new(supervisor), _measures: AbortOnDropHandle::new(measures) }
     }
 
     /// Wants something else. What is new in the containers themselves is a deployment: new ones take over when they are
@@ -146,6 +125,19 @@ impl Service {
     /// Starts all containers anew, in the same way.
     pub fn redeploy(&self) {
         self.shared.change(State::deploy);
+    }
+
+    /// Wants something, and all containers anew for it, be it what they are already.
+    pub fn deploy(&self, spec: ServiceSpec) {
+        self.shared.change(|state| {
+            state.deploy();
+            state.spec = spec;
+        });
+    }
+
+    /// Lets time pass that does not pass for the machine: for containers that nobody asks.
+    pub fn pass(&self, by: Duration) {
+        self.shared.change(|state| state.ahead = state.ahead.saturating_add(by).min(FURTHEST));
     }
 
     /// How it is, now and from now on.
@@ -166,42 +158,40 @@ impl Service {
         &self.shared.logs
     }
 
+    /// What it has used and done.
+    pub fn usage(&self) -> ServiceUsage {
+        let (mut usage, spent, containers) = {
+            let state = self.shared.state.lock();
+            let status = state.status();
+            let usage = ServiceUsage {
+                started: state.numbered,
+                lost: state.lost,
+                running: status.running,
+                ready: status.ready,
+                requests: status.requests,
+                waiting: state.waiting,
+                ..ServiceUsage::default()
+            };
+            let containers = state.instances.values().filter_map(|instance| instance.container.clone());
+            (usage, state.spent, containers.collect::<Vec<_>>())
+        };
+        usage.cpu = spent;
+        for used in containers.iter().filter_map(|container| container.usage().ok()) {
+            usage.memory += used.memory;
+            usage.cpu += used.cpu;
+        }
+        // One that is just ending tells nothing until it has ended: what was told once is not taken back.
+        let mut state = self.shared.state.lock();
+        state.told = state.told.max(usage.cpu);
+        usage.cpu = state.told;
+        usage
+    }
+
     /// The containers that take requests.
     pub fn containers(&self) -> Vec<Arc<Container>> {
         let state = self.shared.state.lock();
         let ready = state.instances.values().filter(|instance| instance.phase == Phase::Ready);
         ready.filter_map(|instance| instance.container.clone()).collect()
-    }
-
-    /// A connection to a container that has room for a request; where there is none, waits until there is.
-    pub async fn dial(&self) -> Result<Connection, DialError> {
-        let began = Instant::now();
-        let patience = self.shared.state.lock().spec.start_within;
-        let mut changed = self.shared.changed.subscribe();
-        let mut waiting = None;
-        loop {
-            changed.borrow_and_update();
-            let again = match self.shared.pick()? {
-                Picked::One(container, request, port) => match container.connect(port).await {
-                    Ok(stream) => return Ok(Connection { stream, container, waited: began.elapsed(), request }),
-                    // It has just ended, which will be noticed.
-                    Err(error) => {
-                        tracing::debug!(container = container.id(), %error, "a container took no connection");
-                        Some(Instant::now() + AGAIN)
-                    }
-                },
-                Picked::None => {
-                    waiting.get_or_insert_with(|| Waiting::begin(&self.shared));
-                    None
-                }
-            };
-            let end = began + patience;
-            let until = again.map_or(end, |again| again.min(end));
-            let waited = timeout_at(until, changed.changed()).await;
-            if waited.is_err() && until == end {
-                return Err(DialError::Busy(patience));
-            }
-        }
     }
 
     /// Ends all containers, after their requests.
@@ -229,6 +219,12 @@ impl State {
         self.failures = 0;
         self.retry = None;
         self.error = None;
+        self.by_load = 0;
+    }
+
+    /// What time it is for containers that nobody asks.
+    fn time(&self) -> Instant {
+        Instant::now() + self.ahead
     }
 
     fn status(&self) -> ServiceStatus {
@@ -272,61 +268,5 @@ impl Shared {
             *known = status;
             news
         });
-    }
-
-    /// Picks the container with the fewest requests that has room for one more.
-    fn pick(self: &Arc<Self>) -> Result<Picked, DialError> {
-        let mut state = self.state.lock();
-        if state.stopped {
-            return Err(DialError::Stopped);
-        }
-        let room = state.spec.concurrency.max(1);
-        let port = state.spec.port;
-        let ready = state.instances.iter_mut().filter(|(_, i)| i.phase == Phase::Ready && i.requests < room);
-        let best = ready.min_by_key(|(number, i)| (std::cmp::Reverse(i.deployment), i.requests, **number));
-        if let Some((number, instance)) = best
-            && let Some(container) = instance.container.clone()
-        {
-            instance.requests += 1;
-            let request = Request { shared: Arc::clone(self), number: *number };
-            self.tell(&state);
-            return Ok(Picked::One(container, request, port));
-        }
-        let lives = state.instances.values().any(|instance| instance.phase != Phase::Ending);
-        match &state.error {
-            // When the pause is over, who asks is what the next one is started for.
-            Some(message) if !lives && state.retry.is_some_and(|retry| retry > Instant::now()) => {
-                Err(DialError::Failed(message.clone()))
-            }
-            _ => Ok(Picked::None),
-        }
-    }
-}
-
-impl Drop for Request {
-    fn drop(&mut self) {
-        let number = self.number;
-        self.shared.change(|state| {
-            if let Some(instance) = state.instances.get_mut(&number) {
-                instance.requests = instance.requests.saturating_sub(1);
-                instance.used = Instant::now();
-            }
-        });
-    }
-}
-
-/// A request that waits for a container.
-struct Waiting(Arc<Shared>);
-
-impl Waiting {
-    fn begin(shared: &Arc<Shared>) -> Self {
-        shared.change(|state| state.waiting += 1);
-        Self(Arc::clone(shared))
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.change(|state| state.waiting = state.waiting.saturating_sub(1));
     }
 }

@@ -35,6 +35,9 @@ pub struct Limits {
     pub cpu: Option<u32>,
     /// Processes and threads.
     pub processes: Option<u32>,
+    /// Bytes of files of its own.
+    #[serde(default)]
+    pub storage: Option<u64>,
 }
 
 /// How a container ended.
@@ -44,6 +47,9 @@ pub struct Exit {
     pub ended: Ended,
     /// How many of its processes were killed because memory had run out.
     pub out_of_memory: u64,
+    /// How long it was on processors.
+    #[serde(default)]
+    pub cpu: Duration,
 }
 
 /// In which way a process ended.
@@ -114,8 +120,10 @@ pub enum Refused {
 pub struct Health {
     /// What is tried.
     pub check: Check,
-    /// How often, and how long an answer may take.
+    /// How often.
     pub interval: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
     /// After how many failures in a row it is not.
     pub failures: u32,
 }
@@ -131,6 +139,19 @@ pub enum Check {
         /// The path.
         path: String,
     },
+}
+
+/// By what it is decided how many containers are needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScaleBy {
+    /// The requests under way, against how many one takes at a time.
+    #[default]
+    Requests,
+    /// The use of processors, against this percentage of what each may use.
+    Cpu(u32),
+    /// The use of memory, against this percentage of what each may use.
+    Memory(u32),
 }
 
 /// Containers of one kind, as many as are needed.
@@ -157,15 +178,23 @@ pub struct ServiceSpec {
     pub max: u32,
     /// How many requests one takes at a time.
     pub concurrency: u32,
+    /// By what it is decided how many are needed.
+    #[serde(default)]
+    pub scale_by: ScaleBy,
     /// What each may use.
     #[serde(default)]
     pub limits: Limits,
     /// How one sees whether it is well.
     pub health: Option<Health>,
-    /// How long it may take to listen, and a request to wait for that.
+    /// How one sees whether it has started; none: as whether it is well.
+    #[serde(default)]
+    pub startup: Option<Health>,
+    /// How long it may take to listen, and a request to wait for that. A startup check of its own says how long.
     pub start_within: Duration,
-    /// After how long without a request one more than needed is stopped.
+    /// After how long without a request the last one is stopped where none is to be kept.
     pub idle: Duration,
+    /// After how long without a request one more than needed is stopped where others stay.
+    pub spare: Duration,
     /// How long one that is stopped may take to end its requests, and itself.
     pub grace: Duration,
 }
@@ -173,8 +202,27 @@ pub struct ServiceSpec {
 impl ServiceSpec {
     /// Whether what runs for one also does for the other.
     pub(super) fn runs_the_same(&self, other: &Self) -> bool {
-        (&self.image, &self.command, &self.args, &self.env, self.port, &self.limits, &self.health)
-            == (&other.image, &other.command, &other.args, &other.env, other.port, &other.limits, &other.health)
+        let probes = (&self.health, &self.startup) == (&other.health, &other.startup);
+        probes
+            && (&self.image, &self.command, &self.args, &self.env, self.port, &self.limits)
+                == (&other.image, &other.command, &other.args, &other.env, other.port, &other.limits)
+    }
+
+    /// How long one may take until it takes requests.
+    pub(super) fn patience(&self) -> Duration {
+        self.startup.as_ref().map_or(self.start_within, Health::budget)
+    }
+
+    /// How many are kept. What is measured has to run: where its use decides, there is always one.
+    pub(super) fn least(&self) -> u32 {
+        if self.scale_by == ScaleBy::Requests { self.min } else { self.min.max(1) }
+    }
+}
+
+impl Health {
+    /// How long it takes until it is said to be not well.
+    pub(super) fn budget(&self) -> Duration {
+        self.interval.saturating_mul(self.failures.max(1))
     }
 }
 
@@ -191,6 +239,27 @@ pub struct ServiceStatus {
     pub running: u32,
     /// How many requests are under way.
     pub requests: u32,
+}
+
+/// What a service has used and done, since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceUsage {
+    /// How many containers were started.
+    pub started: u64,
+    /// How many ended, or were ended for not being well, without anybody having wanted that.
+    pub lost: u64,
+    /// How many containers there are.
+    pub running: u32,
+    /// How many of them take requests.
+    pub ready: u32,
+    /// How many requests they are at.
+    pub requests: u32,
+    /// How many requests wait for a container.
+    pub waiting: u32,
+    /// Bytes of memory, of all together, now.
+    pub memory: u64,
+    /// Time on processors, of all there were.
+    pub cpu: Duration,
 }
 
 /// In which state a service is.

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt::Write, net::IpAddr, path::Path};
 
-use super::{Instance, sql::PLANE};
+use super::{
+    Instance,
+    sql::{PLANE, name},
+};
 
 /// Settings by name.
 pub(super) type Settings = BTreeMap<String, String>;
@@ -134,10 +137,17 @@ pub(super) fn file(settings: &Settings) -> String {
 
 /// `pg_hba.conf`: who may connect from where.
 pub(super) fn access(instance: &Instance) -> String {
-    let mut file = format!(
-        "local all {PLANE} trust\nlocal replication {PLANE} trust\nlocal all all reject\n\
-         host all {PLANE} all reject\nhost replication all all reject\n"
-    );
+    let mut file = format!("local all {PLANE} trust\nlocal replication {PLANE} trust\n");
+    // Quoted, a name is never one of the words that mean several.
+    for (database, role) in instance
+        .databases
+        .iter()
+        .flat_map(|database| instance.local_roles.iter().map(move |role| (name(&database.name), name(&role.name))))
+    {
+        let _ = writeln!(file, "local {database} {role} trust");
+        let _ = writeln!(file, "host {database} {role} all reject");
+    }
+    let _ = write!(file, "local all all reject\nhost all {PLANE} all reject\nhost replication all all reject\n");
     for network in &instance.acl {
         let _ = writeln!(file, "hostssl all all {} scram-sha-256", network.trunc());
     }

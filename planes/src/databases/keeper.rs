@@ -21,6 +21,8 @@ const STABLE: Duration = Duration::from_secs(30);
 pub(super) enum Order {
     /// Make this so, here.
     Apply(Box<Instance>, Place, oneshot::Sender<Result<Status>>),
+    /// Start the server anew, as it is.
+    Restart(oneshot::Sender<Result<Status>>),
     /// End the servers.
     Stop(oneshot::Sender<()>),
 }
@@ -78,6 +80,10 @@ impl Keeper {
                     Some(Order::Apply(instance, place, answer)) => {
                         let done = self.apply(*instance, place).await;
                         // Whoever asked may have stopped waiting.
+                        let _ = answer.send(done);
+                    }
+                    Some(Order::Restart(answer)) => {
+                        let done = self.restart().await;
                         let _ = answer.send(done);
                     }
                     Some(Order::Stop(answer)) => {

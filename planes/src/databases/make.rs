@@ -122,11 +122,34 @@ impl Keeper {
             }
             self.say(|status| status.phase = Phase::Restarting);
         }
+        self.begin_anew(wanted).await
+    }
+
+    async fn begin_anew(&mut self, wanted: &Wanted) -> Result<()> {
         self.dismiss_standby().await?;
         if let Some(server) = self.server.take() {
             server.stop().await;
         }
         self.start(wanted).await
+    }
+
+    /// Starts the server anew, in order: nothing changes but its process.
+    pub(super) async fn restart(&mut self) -> Result<Status> {
+        let wanted = self.wanted.clone().ok_or(Error::Stopped)?;
+        self.say(|status| status.phase = Phase::Restarting);
+        let done = match self.begin_anew(&wanted).await {
+            Ok(()) => self.settle_standby().await,
+            failed => failed,
+        };
+        match done {
+            Ok(()) => self.say(|status| status.phase = Phase::Ready),
+            Err(error) => {
+                self.say(|status| status.phase = Phase::Error { message: error.to_string() });
+                self.wait();
+                return Err(error);
+            }
+        }
+        Ok(self.status.borrow().clone())
     }
 
     /// Starts the server that takes connections.
@@ -146,10 +169,10 @@ impl Keeper {
         let start = Start {
             engine: &wanted.engine,
             place: &wanted.place,
+            log: standby::log(&data),
             data,
             sockets: &self.sockets,
             number: MAIN,
-            log: self.home.join("log"),
             settings: self.settings(wanted, waits_for).await?,
             access: config::access(&wanted.instance),
         };

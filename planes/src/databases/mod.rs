@@ -12,6 +12,7 @@ mod engine;
 mod files;
 mod keeper;
 mod make;
+mod measure;
 mod open;
 mod roles;
 mod server;
@@ -22,8 +23,11 @@ mod standby;
 mod sweep;
 mod template;
 
+pub use measure::Measure;
 pub use open::Databases;
-pub use spec::{Database, DatabaseInfo, Instance, Permission, Phase, Private, Privilege, Secret, Status, User};
+pub use spec::{
+    Database, DatabaseInfo, Instance, LocalRole, Permission, Phase, Private, Privilege, Secret, Status, User,
+};
 
 /// Why something about databases could not be done.
 #[derive(Debug, thiserror::Error)]

@@ -23,6 +23,7 @@ use super::{
     engine::{self, Account, Engine, nearest},
     files,
     keeper::{Keeper, Order},
+    measure::{self, Measure},
     roles::Made,
     server,
     sql::{MAIN, PLANE, Session},
@@ -121,6 +122,9 @@ impl Databases {
             files::folder(&folder.join(made), &account)?;
         }
         account.can_reach(&folder.join("instances"))?;
+        for half in names(&folder.join("snapshots")).iter().filter(|name| name.ends_with(".new")) {
+            files::remove(&folder.join("snapshots").join(half))?;
+        }
         account.can_reach(&templates)?;
         let lock = File::create(folder.join("lock")).map_err(Error::machine("locking the databases' folder"))?;
         hold(&lock, &folder).await?;
@@ -158,6 +162,51 @@ impl Databases {
         answered.await.map_err(|_| Error::Stopped)?
     }
 
+    /// Starts the server of an instance anew, in order. Returns when it takes connections again.
+    pub async fn restart(&self, id: &str) -> Result<Status> {
+        let orders = self.keepers.lock().get(id).map(|kept| kept.orders.clone()).ok_or_else(|| unknown(id))?;
+        let (answer, answered) = oneshot::channel();
+        orders.send(Order::Restart(answer)).await.map_err(|_| Error::Stopped)?;
+        answered.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// Waits until an instance takes connections, for a while.
+    pub async fn ready(&self, id: &str) -> Result<()> {
+        self.shared.ready(id).await
+    }
+
+    /// Lets an instance go on under another id, with its data; it runs again when that is applied.
+    pub async fn rename(&self, id: &str, to: &str) -> Result<()> {
+        let (from, target) = (self.shared.home(checked("instance", id)?), self.shared.home(checked("instance", to)?));
+        if !self.has_data(id) {
+            return Err(unknown(id));
+        }
+        if self.has_data(to) {
+            return Err(Error::Wrong(format!("instance {to:?} has data of its own")));
+        }
+        self.end(id).await;
+        let sockets = self.shared.sockets(id);
+        files::aside(move || {
+            files::remove(&sockets)?;
+            files::remove(&target)?;
+            fs::rename(&from, &target).map_err(Error::machine(format!("renaming {}", from.display())))
+        })
+        .await
+    }
+
+    /// Whether there is data of an instance, running or not.
+    pub fn has_data(&self, id: &str) -> bool {
+        checked("instance", id).is_ok() && standby::current(&self.shared.home(id)).join("PG_VERSION").exists()
+    }
+
+    async fn end(&self, id: &str) {
+        let kept = self.keepers.lock().remove(id);
+        self.shared.statuses.lock().remove(id);
+        if let Some(kept) = kept {
+            kept.stop().await;
+        }
+    }
+
     fn keeper(&self, id: &str) -> Result<mpsc::Sender<Order>> {
         if self.open.lock().is_none() {
             return Err(Error::Stopped);
@@ -188,17 +237,28 @@ impl Databases {
     /// Ends an instance and removes its data.
     pub async fn remove(&self, id: &str) -> Result<()> {
         checked("instance", id)?;
-        let kept = self.keepers.lock().remove(id);
-        self.shared.statuses.lock().remove(id);
-        if let Some(kept) = kept {
-            kept.stop().await;
-        }
+        self.end(id).await;
         let (home, sockets) = (self.shared.home(id), self.shared.sockets(id));
         files::aside(move || {
             files::remove(&sockets)?;
             files::remove(&home)
         })
         .await
+    }
+
+    /// Ends an instance's server, if one runs. What it holds stays, and is there again when the instance is applied.
+    pub async fn rest(&self, id: &str) -> Result<()> {
+        let kept = self.keepers.lock().remove(checked("instance", id)?);
+        self.shared.statuses.lock().remove(id);
+        if let Some(kept) = kept {
+            kept.stop().await;
+        }
+        Ok(())
+    }
+
+    /// The socket at which an instance's server takes those who act as its local roles.
+    pub fn socket(&self, id: &str) -> PathBuf {
+        self.shared.sockets(id).join(format!(".s.PGSQL.{MAIN}"))
     }
 
     /// Writes a database into a file, in PostgreSQL's custom format.
@@ -212,6 +272,14 @@ impl Databases {
     pub async fn restore(&self, id: &str, database: &str, file: &Path) -> Result<()> {
         checked("instance", id)?;
         dump::restore(self.shared.engine(id)?, &self.shared.sockets(id), database, file).await?;
+        Made::forget_privileges(&self.shared.home(id), &self.shared.account, database)
+    }
+
+    /// Puts a database with the content of such a file in the place of the one there is, whose sessions end. It fails
+    /// as a whole or not at all. Apply the instance after it: who may log in is set then.
+    pub async fn replace(&self, id: &str, database: &str, file: &Path) -> Result<()> {
+        checked("instance", id)?;
+        dump::replace(self.shared.engine(id)?, &self.shared.sockets(id), database, file).await?;
         Made::forget_privileges(&self.shared.home(id), &self.shared.account, database)
     }
 
@@ -251,6 +319,12 @@ impl Databases {
         files::aside(move || Ok(files::bytes(&data))).await
     }
 
+    /// How much an instance uses right now.
+    pub async fn measure(&self, id: &str) -> Result<Measure> {
+        let (home, sockets) = (self.shared.home(checked("instance", id)?), self.shared.sockets(id));
+        Ok(measure::measure(&home, &sockets).await)
+    }
+
     /// The databases an instance has, those made with SQL too.
     pub async fn databases(&self, id: &str) -> Result<Vec<DatabaseInfo>> {
         let made = Made::read(&self.shared.home(checked("instance", id)?));
@@ -269,10 +343,20 @@ impl Databases {
             .collect())
     }
 
-    /// The end of an instance's log, at most that many bytes.
+    /// The end of the log of an instance's server, at most that many bytes.
     pub fn logs(&self, id: &str, most: u64) -> Result<String> {
-        let log = self.shared.home(checked("instance", id)?).join("log");
+        let log = standby::log(&standby::current(&self.shared.home(checked("instance", id)?)));
         server::log(&log, most).map_err(Error::machine("reading a server's log"))
+    }
+
+    /// The files that the nodes of an instance write their logs to, the first node's first, the older of a node first.
+    /// Which node serves changes with each failover; what a node wrote stays its own.
+    pub fn node_logs(&self, id: &str) -> Result<[Vec<PathBuf>; 2]> {
+        let home = self.shared.home(checked("instance", id)?);
+        Ok(["a", "b"].map(|slot| {
+            let log = standby::log(&home.join(slot));
+            [log.with_extension("old"), log].into_iter().filter(|file| file.is_file()).collect()
+        }))
     }
 
     /// Ends all servers, in order. What they hold stays in the folder, which others can take then.

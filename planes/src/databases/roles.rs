@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Database, Error, Instance, Permission, Privilege, Result, User,
+    Database, Error, Instance, LocalRole, Permission, Privilege, Result, User,
     engine::Account,
     files,
     sql::{MAIN, PLANE, Session, check_name, name, text},
@@ -72,6 +72,10 @@ pub(super) async fn apply(
         let done = work.user(user, roles.contains(&user.name)).await;
         work.note(format!("user {}", user.name), done);
     }
+    for role in &wanted.local_roles {
+        let done = work.local_role(role, roles.contains(&role.name)).await;
+        work.note(format!("role {}", role.name), done);
+    }
     let listed = "SELECT datname, pg_get_userbyid(datdba) FROM pg_database";
     let databases: BTreeMap<String, String> = work
         .session
@@ -86,6 +90,8 @@ pub(super) async fn apply(
         work.note(format!("database {}", database.name), done);
     }
     work.made.write(home, account)?;
+    let done = work.let_in(wanted).await;
+    work.note("logins".to_owned(), done);
     work.privileges(wanted).await;
     work.remove(wanted).await;
     work.made.write(home, account)?;
@@ -109,6 +115,34 @@ impl Work<'_> {
         self.session.run(&format!("making user {:?}", user.name), &statement).await?;
         self.made.users.insert(user.name.clone());
         Ok(())
+    }
+
+    async fn local_role(&mut self, role: &LocalRole, there: bool) -> Result<()> {
+        check_name("role", &role.name)?;
+        let (quoted, step) = (name(&role.name), format!("making role {:?}", role.name));
+        if !there {
+            let made = format!("CREATE ROLE {quoted} LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB");
+            self.session.run(&step, &made).await?;
+        }
+        let granted: Vec<String> = role.member_of.iter().map(|of| format!("GRANT {} TO {quoted}", name(of))).collect();
+        self.session.run(&step, &granted.join(";\n")).await
+    }
+
+    /// Lets the local roles into the databases. One that owns a database could make temporary tables there.
+    async fn let_in(&self, wanted: &Instance) -> Result<()> {
+        let pairs =
+            wanted.databases.iter().flat_map(|database| wanted.local_roles.iter().map(move |role| (database, role)));
+        let statements = pairs.map(|(database, role)| {
+            let (database, role) = (name(&database.name), name(&role.name));
+            format!(
+                "GRANT CONNECT ON DATABASE {database} TO {role};\nREVOKE TEMPORARY ON DATABASE {database} FROM {role}"
+            )
+        });
+        let statements: Vec<String> = statements.collect();
+        if statements.is_empty() {
+            return Ok(());
+        }
+        self.session.run("letting roles into databases", &statements.join(";\n")).await
     }
 
     async fn database(&mut self, database: &Database, owner: Option<&String>) -> Result<()> {

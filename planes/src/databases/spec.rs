@@ -32,6 +32,9 @@ pub struct Instance {
     /// Who may do what where.
     #[serde(default)]
     pub privileges: Vec<Privilege>,
+    /// Whom others act as who reach the server's socket, and have been asked for a password before they do.
+    #[serde(default)]
+    pub local_roles: Vec<LocalRole>,
     /// From where connections are taken; from nowhere else. Those to the public endpoint come from 127.0.0.1.
     #[serde(default)]
     pub acl: Vec<IpNet>,
@@ -72,6 +75,17 @@ pub struct User {
     pub password: Secret,
     /// Whether it may make users and databases.
     pub admin: bool,
+}
+
+/// A role of those who reach the server's socket. The server asks them for nothing more, and no network lets it in.
+///
+/// It may log in to every database of the instance, and make nothing temporary there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalRole {
+    /// Its name.
+    pub name: String,
+    /// The server's own roles that it is a member of, such as `pg_read_all_data`.
+    pub member_of: Vec<String>,
 }
 
 /// A database.

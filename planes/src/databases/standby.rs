@@ -43,6 +43,12 @@ pub(super) fn current(home: &Path) -> PathBuf {
     home.join(if home.join("second").exists() { "b" } else { "a" })
 }
 
+/// The log of the server of a data folder.
+pub(super) fn log(data: &Path) -> PathBuf {
+    let slot = data.file_name().unwrap_or_default().display().to_string();
+    data.with_file_name(format!("log-{slot}"))
+}
+
 /// That of the other one.
 fn other(home: &Path) -> PathBuf {
     home.join(if home.join("second").exists() { "a" } else { "b" })
@@ -124,10 +130,10 @@ impl Keeper {
             let start = Start {
                 engine: &wanted.engine,
                 place: &wanted.place,
+                log: log(&data),
                 data,
                 sockets: &self.sockets,
                 number: STANDBY,
-                log: self.home.join("log"),
                 settings,
                 access: config::access(&wanted.instance),
             };

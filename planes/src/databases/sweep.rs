@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How far two tellings of a process's start may be apart, in seconds.
 const APART: u64 = 3;
 /// A second of the kernel's tellings.
-const TICKS: u64 = 100;
+pub(super) const TICKS: u64 = 100;
 
 /// Waits for its owner's end, however that comes, then ends the servers of the folder at once. A number given out again
 /// to another process is not mistaken: that one does not work in the server's folder.

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     pin::Pin,
     sync::Arc,
     time::Duration,
@@ -223,6 +224,11 @@ impl Inside for Daemons {
         known.ok_or_else(|| Error::machine("what it uses")(io::Error::other("Docker has not told yet")))
     }
 
+    /// They may be on another machine.
+    fn written(&self) -> Option<PathBuf> {
+        None
+    }
+
     /// What it handles is not seen from out here: it is given the time.
     fn heeds(&self, _: i32) -> bool {
         true
@@ -273,7 +279,7 @@ impl Watching {
             }
         };
         let exit = match lost {
-            Some(lost) => Exit { ended: Ended::Lost(lost), out_of_memory: 0 },
+            Some(lost) => Exit { ended: Ended::Lost(lost), out_of_memory: 0, cpu: self.spent() },
             None => self.exit().await,
         };
         if let Err(error) = self.daemon.remove_container(&self.name).await {
@@ -297,12 +303,19 @@ impl Watching {
         let told = self.daemon.client().inspect_container(&self.name, None::<InspectContainerOptions>).await;
         let state = match told {
             Ok(told) => told.state.unwrap_or_default(),
-            Err(error) => return Exit { ended: Ended::Lost(error.to_string()), out_of_memory: 0 },
+            Err(error) => {
+                return Exit { ended: Ended::Lost(error.to_string()), out_of_memory: 0, cpu: self.spent() };
+            }
         };
         let code = state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1);
         // Docker, as a shell does, tells a signal by a code; it is taken for one.
         let ended = if (129..=128 + 64).contains(&code) { Ended::Signal(code - 128) } else { Ended::Code(code) };
-        Exit { ended, out_of_memory: u64::from(state.oom_killed == Some(true)) }
+        Exit { ended, out_of_memory: u64::from(state.oom_killed == Some(true)), cpu: self.spent() }
+    }
+
+    /// How long it was on processors, as far as that was told: not for what ended before the first time.
+    fn spent(&self) -> Duration {
+        self.usage.lock().map_or(Duration::ZERO, |usage| usage.cpu)
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use bollard::{body_try_stream, query_parameters::ImportImageOptions};
 use futures::TryStreamExt;
 use parking_lot::Mutex;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, RwLock};
 use tokio_util::io::ReaderStream;
 
 use super::{Daemon, Error as Said, Networks, archive, container, is_gone, networks};
@@ -31,13 +31,21 @@ pub struct Containers {
     folder: PathBuf,
     images: Mutex<BTreeMap<String, Image>>,
     entry: OnceCell<String>,
+    /// Whether none starts any more. Held for reading by whoever starts one.
+    closed: RwLock<bool>,
 }
 
 impl Containers {
     /// None yet. Images are packed in the folder.
     pub fn open(folder: &Path, networks: Arc<Networks>) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(Error::machine(format!("making {}", folder.display())))?;
-        Ok(Self { networks, folder: folder.to_owned(), images: Mutex::default(), entry: OnceCell::new() })
+        Ok(Self {
+            networks,
+            folder: folder.to_owned(),
+            images: Mutex::default(),
+            entry: OnceCell::new(),
+            closed: RwLock::new(false),
+        })
     }
 
     fn daemon(&self) -> &Arc<Daemon> {
@@ -86,8 +94,18 @@ impl Engine for Containers {
     }
 
     async fn start(&self, spec: ContainerSpec, image: &Image, member: &Member, logs: Logs) -> Result<Container> {
+        let closed = self.closed.read().await;
+        if *closed {
+            return Err(Error::Closed);
+        }
         let entry = self.entry.get_or_try_init(|| networks::entry(self.daemon())).await?;
         let image = self.name(&image.digest)?;
         container::start(&self.networks, entry, &member.id, spec, image, logs).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        // Whoever is starting one is waited for.
+        *self.closed.write().await = true;
+        Ok(self.daemon().sweep_containers().await?)
     }
 }

@@ -97,12 +97,8 @@ impl Daemon {
 
     /// Removes everything of this cloud: containers, networks, images.
     pub async fn sweep(&self) -> Result<()> {
-        let ours: HashMap<&str, Vec<String>> = [("label", vec![format!("{MARK}={}", self.mark)])].into();
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&ours).build();
-        let left = self.client.list_containers(Some(options)).await;
-        for container in left.map_err(Error::said("looking for containers that are left"))? {
-            self.remove_container(&container.id.unwrap_or_default()).await?;
-        }
+        self.sweep_containers().await?;
+        let ours = self.ours();
         let options = ListNetworksOptionsBuilder::default().filters(&ours).build();
         let left = self.client.list_networks(Some(options)).await;
         for network in left.map_err(Error::said("looking for networks that are left"))? {
@@ -120,6 +116,21 @@ impl Daemon {
                 .map_err(Error::said(format!("removing image {name}")))?;
         }
         Ok(())
+    }
+
+    /// Removes the containers of this cloud.
+    pub(super) async fn sweep_containers(&self) -> Result<()> {
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&self.ours()).build();
+        let left = self.client.list_containers(Some(options)).await;
+        for container in left.map_err(Error::said("looking for containers that are left"))? {
+            self.remove_container(&container.id.unwrap_or_default()).await?;
+        }
+        Ok(())
+    }
+
+    /// What finds the objects of this cloud.
+    fn ours(&self) -> HashMap<&'static str, Vec<String>> {
+        [("label", vec![format!("{MARK}={}", self.mark)])].into()
     }
 
     pub(super) async fn remove_container(&self, name: &str) -> Result<()> {

@@ -16,6 +16,7 @@ use super::{
     VpcSpec, links,
     outside::{Outside, Uplink},
     router::Router,
+    world::{PRIVATE, World, range},
 };
 use crate::docker::{Daemon, Networks};
 
@@ -44,6 +45,7 @@ struct Plugged {
     member: Arc<Member>,
     cables: Vec<Plug>,
     uplink: Option<Uplink>,
+    world: Option<World>,
     /// Counts interfaces.
     named: u32,
     resolver: Resolver,
@@ -140,9 +142,9 @@ impl Fabric {
         }
         let Some(router) = state.routers.get(&spec.id) else { return Ok(()) };
         for plugged in state.members.values_mut() {
-            let Plugged { cables, space, .. } = plugged;
+            let Plugged { cables, space, world, .. } = plugged;
             for plug in cables.iter_mut().filter(|plug| plug.vpc == spec.id) {
-                plug.route(space, router).await?;
+                plug.route(space, router, world.is_some()).await?;
             }
         }
         Ok(())
@@ -246,6 +248,23 @@ impl Fabric {
         plugged.attach(&mut state, nothing).await
     }
 
+    /// Lets a member reach what a place reaches, mostly this machine's own network: by the names that the machine finds,
+    /// and by addresses of IPv4, over TCP on the usual ports.
+    pub async fn open_world(&self, id: &str, reaches: &Place) -> Result<()> {
+        let mut state = self.state.lock().await;
+        let State { routers, outside, members } = &mut *state;
+        let Some(plugged) = members.get_mut(id) else { return Err(unknown("member", id)) };
+        if plugged.world.is_some() {
+            return Ok(());
+        }
+        plugged.world = Some(World::open(&plugged.space, reaches).await?);
+        for plug in &mut plugged.cables {
+            let router = routers.get(&plug.vpc).ok_or_else(|| unknown("VPC", &plug.vpc))?;
+            plug.route(&plugged.space, router, true).await?;
+        }
+        plugged.tell(routers, outside.as_ref())
+    }
+
     /// A member, as it is.
     pub async fn member(&self, id: &str) -> Option<Arc<Member>> {
         self.state.lock().await.members.get(id).map(|plugged| Arc::clone(&plugged.member))
@@ -299,7 +318,16 @@ impl Plugged {
         let bare = MemberSpec { id: spec.id.clone(), attachments: Vec::new(), doors: false };
         let resolver = Resolver::serve(&place, SocketAddr::new(NAMESERVER, 53), View::default()).await?;
         let member = Member { id: spec.id.clone(), place, addresses: Vec::new(), nameserver: Some(NAMESERVER) };
-        Ok(Self { spec: bare, space, member: Arc::new(member), cables: Vec::new(), uplink: None, named: 0, resolver })
+        Ok(Self {
+            spec: bare,
+            space,
+            member: Arc::new(member),
+            cables: Vec::new(),
+            uplink: None,
+            world: None,
+            named: 0,
+            resolver,
+        })
     }
 
     /// Unplugs what is not wanted any more, plugs in what is new.
@@ -324,7 +352,7 @@ impl Plugged {
             self.named += 1;
             let (port, _) = router.plug(&attachment.network, &self.space, &interface, &attachment.addresses).await?;
             let mut plug = Plug { attachment: attachment.clone(), vpc, port, rank, routes: Vec::new() };
-            let routed = plug.route(&self.space, router).await;
+            let routed = plug.route(&self.space, router, self.world.is_some()).await;
             self.cables.push(plug);
             routed?;
         }
@@ -332,23 +360,24 @@ impl Plugged {
             self.uplink = Some(state.outside().await?.plug(&self.space, "out0").await?);
         }
         self.spec = spec;
-        self.tell(state)
+        self.tell(&state.routers, state.outside.as_ref())
     }
 
     /// What follows from the attachments: addresses, and what names resolve.
-    fn tell(&mut self, state: &mut State) -> Result<()> {
+    fn tell(&mut self, routers: &BTreeMap<String, Router>, outside: Option<&Outside>) -> Result<()> {
         let mut addresses: Vec<IpAddr> =
             self.cables.iter().flat_map(|plug| plug.attachment.addresses.iter().copied()).collect();
         let mut views = Vec::new();
         for plug in &self.cables {
-            let (_, router) = state.router_of(&plug.attachment.network)?;
+            let router = routers.get(&plug.vpc).ok_or_else(|| unknown("VPC", &plug.vpc))?;
             views.extend(router.network(&plug.attachment.network).map(|bridge| bridge.view().clone()));
         }
         if let Some(uplink) = &self.uplink {
             addresses.push(uplink.address);
-            views.extend(state.outside.as_ref().map(|outside| outside.view().clone()));
+            views.extend(outside.map(|outside| outside.view().clone()));
         }
-        self.resolver.see(View::of(views));
+        let view = View::of(views);
+        self.resolver.see(if self.world.is_some() { view.and_the_machine() } else { view });
         self.member = Arc::new(Member { addresses, ..Member::clone(&self.member) });
         Ok(())
     }
@@ -356,16 +385,20 @@ impl Plugged {
 
 impl Plug {
     /// The ways to the router are those its VPC's settings ask for.
-    async fn route(&mut self, space: &Namespace, router: &Router) -> Result<()> {
+    async fn route(&mut self, space: &Namespace, router: &Router, world: bool) -> Result<()> {
         let mut wanted = Vec::new();
         if let Some(bridge) = router.network(&self.attachment.network).filter(|_| router.spec.routing) {
             for subnet in &bridge.spec.subnets {
                 if self.attachment.addresses.iter().any(|address| subnet.range.contains(address)) {
-                    let everything = match subnet.router {
-                        IpAddr::V4(_) => IpNet::V4(Default::default()),
-                        IpAddr::V6(_) => IpNet::V6(Default::default()),
-                    };
-                    wanted.push((everything, subnet.router));
+                    match subnet.router {
+                        IpAddr::V4(_) if world => {
+                            for private in PRIVATE {
+                                wanted.push((range(private)?, subnet.router));
+                            }
+                        }
+                        IpAddr::V4(_) => wanted.push((IpNet::V4(Default::default()), subnet.router)),
+                        IpAddr::V6(_) => wanted.push((IpNet::V6(Default::default()), subnet.router)),
+                    }
                 }
             }
         }

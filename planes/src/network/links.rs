@@ -14,7 +14,7 @@ use rtnetlink::{
         link::{
             BridgePortState, InfoBridgePort, InfoData, InfoPortData, InfoVeth, LinkAttribute, LinkInfo, LinkMessage,
         },
-        route::RouteMessage,
+        route::{RouteMessage, RouteScope, RouteType},
     },
 };
 
@@ -156,6 +156,19 @@ pub(super) async fn drop_route(space: &Namespace, to: IpNet, via: IpAddr, rank: 
     let route = route(to, via, rank)?;
     let step = step(space, "removing the route to", to);
     space.links().route().del(route).execute().await.map_err(Error::link(step))
+}
+
+/// Lets a namespace hold every address of IPv4 for its own that it has no other way to.
+pub(super) async fn take_everything(space: &Namespace) -> Result<()> {
+    // In the main table, which is asked after the own addresses, and where longer prefixes win.
+    let route = RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(Ipv4Addr::UNSPECIFIED, 0)
+        .output_interface(LOOPBACK)
+        .kind(RouteType::Local)
+        .scope(RouteScope::Host)
+        .build();
+    let step = step(space, "taking", "every address");
+    space.links().route().add(route).execute().await.map_err(Error::link(step))
 }
 
 fn route(to: IpNet, via: IpAddr, rank: u32) -> Result<RouteMessage> {

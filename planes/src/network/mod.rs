@@ -19,6 +19,7 @@ mod outside;
 mod place;
 mod router;
 mod spec;
+mod world;
 
 pub use driver::{Choice, Driver, Isolation};
 pub use fabric::{Fabric, Member};

@@ -33,12 +33,32 @@ pub struct View {
     names: Arc<RwLock<BTreeMap<String, Vec<IpAddr>>>>,
     /// Asked for what is not here.
     beyond: Vec<View>,
+    /// Whether this machine is asked for what nobody here knows.
+    machine: bool,
 }
 
 impl View {
     /// One that also sees what others do.
     pub fn of(beyond: Vec<View>) -> Self {
-        Self { names: Arc::default(), beyond }
+        Self { names: Arc::default(), beyond, machine: false }
+    }
+
+    /// This one, and what this machine would find where nobody here knows a name.
+    pub(super) fn and_the_machine(self) -> Self {
+        Self { machine: true, ..self }
+    }
+
+    /// The addresses of a name, here or as this machine finds them: then those of IPv4 only.
+    async fn resolve(&self, name: &str) -> Option<Vec<IpAddr>> {
+        match self.find(name) {
+            None if self.machine => {
+                // With its last dot: what is to be tried behind a name, who asks has tried.
+                let found = tokio::net::lookup_host((name, 0)).await;
+                let found = found.inspect_err(|error| tracing::debug!(name, %error, "this machine finds no such name"));
+                Some(found.ok()?.map(|at| at.ip()).filter(IpAddr::is_ipv4).collect())
+            }
+            found => found,
+        }
     }
 
     /// Replaces the names: in full, without the last dot; `*.` in front stands for all sub-domains.
@@ -98,12 +118,13 @@ impl Drop for Resolver {
 struct Answers(Arc<RwLock<View>>);
 
 impl Answers {
-    fn records(&self, request: &Request) -> (ResponseCode, Vec<Record>) {
+    async fn records(&self, request: &Request) -> (ResponseCode, Vec<Record>) {
         if request.metadata.op_code != OpCode::Query {
             return (ResponseCode::NotImp, Vec::new());
         }
         let Ok(asked) = request.request_info() else { return (ResponseCode::FormErr, Vec::new()) };
-        let Some(addresses) = self.0.read().find(&asked.query.name().to_string()) else {
+        let view = self.0.read().clone();
+        let Some(addresses) = view.resolve(&asked.query.name().to_string()).await else {
             return (ResponseCode::NXDomain, Vec::new());
         };
         let name = asked.query.original().name().clone();
@@ -119,7 +140,7 @@ impl Answers {
 #[async_trait::async_trait]
 impl RequestHandler for Answers {
     async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, mut response: R) -> ResponseInfo {
-        let (code, records) = self.records(request);
+        let (code, records) = self.records(request).await;
         let mut metadata = Metadata::response_from_request(&request.metadata);
         metadata.authoritative = true;
         metadata.recursion_available = true;

@@ -4,7 +4,7 @@
 //! doors and not each other.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
@@ -16,7 +16,7 @@ use super::{
 const PREFIX: u8 = 16;
 const BASE: u32 = u32::from_be_bytes([198, 18, 0, 0]);
 /// The first member's address, behind those of the doors.
-const MEMBERS: u32 = 1 << 8;
+const MEMBERS: u32 = 1 << 12;
 const END: u32 = (1 << 16) - 1;
 
 pub(super) struct Outside {
@@ -24,10 +24,18 @@ pub(super) struct Outside {
     space: Namespace,
     bridge: u32,
     view: View,
-    doors: Vec<Door>,
-    forwards: Vec<Forward>,
-    addresses: u32,
+    /// By their host names.
+    doors: BTreeMap<Vec<String>, Open>,
+    /// Those that the bridge has.
+    addresses: BTreeSet<u32>,
     taken: BTreeSet<u32>,
+}
+
+/// A door that is open.
+struct Open {
+    number: u32,
+    /// By their ports.
+    ways: BTreeMap<u16, (SocketAddr, Forward)>,
 }
 
 /// A member's way to the doors.
@@ -47,9 +55,8 @@ impl Outside {
             space,
             bridge,
             view: View::default(),
-            doors: Vec::new(),
-            forwards: Vec::new(),
-            addresses: 1,
+            doors: BTreeMap::new(),
+            addresses: BTreeSet::from([1]),
             taken: BTreeSet::new(),
         })
     }
@@ -59,36 +66,76 @@ impl Outside {
         &self.view
     }
 
-    /// Makes the doors these.
+    /// Makes the doors these. What goes through one that stays as it is goes on.
     pub(super) async fn set_doors(&mut self, doors: Vec<Door>) -> Result<()> {
-        if doors == self.doors {
-            return Ok(());
-        }
         let count = u32::try_from(doors.len()).unwrap_or(u32::MAX);
         if count > MEMBERS - 2 {
             return Err(Error::Wrong(format!("{count} doors are more than fit")));
         }
-        // The names last: they lead to doors that are open.
-        self.forwards.clear();
-        let mut names = std::collections::BTreeMap::new();
-        for (at, door) in (2..).zip(&doors) {
-            while self.addresses < at {
-                links::address(&self.space, self.bridge, number(self.addresses + 1), PREFIX).await?;
-                self.addresses += 1;
-            }
-            for (port, to) in &door.ports {
-                let listens = SocketAddr::new(number(at), *port);
-                let step = format!("opening the door to {to} at {listens}");
-                let forward = Forward::start(&self.place, listens, Place::Host, *to).await;
-                self.forwards.push(forward.map_err(Error::machine(step))?);
-            }
-            for host in &door.hosts {
-                names.insert(host.clone(), vec![number(at)]);
+        // The names first where something goes, last where something comes: they lead to doors that are open.
+        let wanted = |hosts: &Vec<String>| doors.iter().find(|door| door.hosts == *hosts);
+        let gone: Vec<Vec<String>> = self.doors.keys().filter(|hosts| wanted(hosts).is_none()).cloned().collect();
+        let gone: Vec<Open> = gone.iter().filter_map(|hosts| self.doors.remove(hosts)).collect();
+        self.tell();
+        for (_, (_, forward)) in gone.into_iter().flat_map(|door| door.ways) {
+            forward.end().await;
+        }
+        for door in doors {
+            self.open(door).await?;
+        }
+        self.tell();
+        Ok(())
+    }
+
+    /// Makes one door as it is wanted.
+    async fn open(&mut self, door: Door) -> Result<()> {
+        let had = self.doors.remove(&door.hosts);
+        let mut open = match had {
+            Some(open) => open,
+            None => Open { number: self.free().await?, ways: BTreeMap::new() },
+        };
+        let old: Vec<u16> = open
+            .ways
+            .iter()
+            .filter(|(port, (to, _))| door.ports.get(port) != Some(to))
+            .map(|(port, _)| *port)
+            .collect();
+        for port in old {
+            if let Some((_, forward)) = open.ways.remove(&port) {
+                forward.end().await;
             }
         }
-        self.view.set(names);
-        self.doors = doors;
-        Ok(())
+        let mut opened = Ok(());
+        for (port, to) in &door.ports {
+            if open.ways.contains_key(port) {
+                continue;
+            }
+            let listens = SocketAddr::new(number(open.number), *port);
+            match Forward::start(&self.place, listens, Place::Host, *to).await {
+                Ok(forward) => drop(open.ways.insert(*port, (*to, forward))),
+                Err(error) => opened = Err(Error::machine(format!("opening the door to {to} at {listens}"))(error)),
+            }
+        }
+        self.doors.insert(door.hosts, open);
+        opened
+    }
+
+    /// A door's address that no other door has.
+    async fn free(&mut self) -> Result<u32> {
+        let used: BTreeSet<u32> = self.doors.values().map(|door| door.number).collect();
+        let free = (2..MEMBERS).find(|number| !used.contains(number));
+        let free = free.ok_or_else(|| Error::Wrong("no address is left for a door".to_owned()))?;
+        if !self.addresses.contains(&free) {
+            links::address(&self.space, self.bridge, number(free), PREFIX).await?;
+            self.addresses.insert(free);
+        }
+        Ok(free)
+    }
+
+    /// Makes the names those of the doors.
+    fn tell(&self) {
+        let each = self.doors.iter().flat_map(|(hosts, door)| hosts.iter().map(|host| (host.clone(), door.number)));
+        self.view.set(each.map(|(host, at)| (host, vec![number(at)])).collect());
     }
 
     pub(super) async fn plug(&mut self, member: &Namespace, interface: &str) -> Result<Uplink> {

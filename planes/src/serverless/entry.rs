@@ -11,7 +11,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
     Logins, Verdict,
-    gate::{Gate, Pass},
+    gate::{Awake, Gate},
     wire::{self, Code, First, Startup},
 };
 
@@ -99,7 +99,7 @@ impl Entry {
             Err(Refusal::Told(Code::Protocol, "canceling authentication due to timeout".to_owned()))
         });
         let done = match admitted {
-            Ok(Some((mut server, _pass))) => copy_bidirectional(&mut client, &mut server).await.map(drop),
+            Ok(Some((mut server, _awake))) => copy_bidirectional(&mut client, &mut server).await.map(drop),
             Ok(None) => Ok(()),
             Err(Refusal::Told(code, told)) => {
                 tracing::info!(%peer, told, "a login was refused");
@@ -113,7 +113,7 @@ impl Entry {
     }
 
     /// Lets in who may; then the server behind has taken the login as well.
-    async fn admit(&self, client: &mut TlsStream<TcpStream>) -> Result<Option<(UnixStream, Pass)>, Refusal> {
+    async fn admit(&self, client: &mut TlsStream<TcpStream>) -> Result<Option<(UnixStream, Awake)>, Refusal> {
         let startup = match wire::first(client).await? {
             First::Startup(startup) => startup,
             First::Cancel(message) => {
@@ -134,9 +134,10 @@ impl Entry {
                 let told = format!("password authentication failed for user \"{user}\"");
                 return Err(Refusal::Told(Code::Password, told));
             }
-            Verdict::Denied => {
-                let told = format!("permission denied for database \"{database}\"");
-                return Err(Refusal::Told(Code::Authorization, told));
+            Verdict::Denied { told } => return Err(Refusal::Told(Code::Authorization, told)),
+            Verdict::NoDatabase => {
+                let told = format!("database \"{database}\" does not exist");
+                return Err(Refusal::Told(Code::NoDatabase, told));
             }
             Verdict::Unavailable { reason } => return Err(Refusal::Told(Code::CannotConnectNow, reason)),
         };
@@ -144,8 +145,8 @@ impl Entry {
             tracing::warn!(%error, "a serverless database's server was not reached");
             Refusal::Told(Code::CannotConnectNow, "the database could not be started".to_owned())
         };
-        let pass = self.gate.enter().await.map_err(asleep)?;
-        let mut server = UnixStream::connect(&pass.socket).await.map_err(asleep)?;
+        let awake = self.gate.enter().await.map_err(asleep)?;
+        let mut server = UnixStream::connect(awake.socket()).await.map_err(asleep)?;
         server.write_all(&startup.acting_as(&role).map_err(asleep)?).await.map_err(asleep)?;
         // The server lets in without a question, or says why not. Both are for the client, and so is what follows.
         if server.read_u8().await.map_err(asleep)? == b'R' {
@@ -159,7 +160,7 @@ impl Entry {
         } else {
             client.write_all(b"E").await?;
         }
-        Ok(Some((server, pass)))
+        Ok(Some((server, awake)))
     }
 }
 

@@ -1,9 +1,15 @@
 //! Who keeps a server awake: it is started for the first connection, and ended some time after the last.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, watch};
+
+use super::Idle;
 
 /// The server behind a listener.
 #[async_trait::async_trait]
@@ -21,7 +27,7 @@ pub trait Backend: Send + Sync + 'static {
 pub struct State {
     /// Whether its server runs.
     pub awake: bool,
-    /// How many are logged in, or about to be.
+    /// For how many: who is logged in or about to be, and whoever else works on it.
     pub connections: usize,
 }
 
@@ -34,9 +40,16 @@ pub(super) struct Gate {
 }
 
 /// Keeps the server awake as long as it is held.
-pub(super) struct Pass {
-    pub(super) socket: PathBuf,
+pub struct Awake {
+    socket: PathBuf,
     _counted: Counted,
+}
+
+impl Awake {
+    /// Where the server takes connections.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
 }
 
 /// Counts one, until dropped.
@@ -52,7 +65,7 @@ impl Gate {
     }
 
     /// Goes through, which wakes the server.
-    pub(super) async fn enter(self: &Arc<Self>) -> io::Result<Pass> {
+    pub(super) async fn enter(self: &Arc<Self>) -> io::Result<Awake> {
         // Counted first: from now on nobody ends the server.
         self.state.send_modify(|state| state.connections += 1);
         let counted = Counted(Arc::clone(self));
@@ -69,7 +82,7 @@ impl Gate {
                 return Err(error);
             }
         };
-        Ok(Pass { socket, _counted: counted })
+        Ok(Awake { socket, _counted: counted })
     }
 
     /// Gives how it was before.
@@ -92,7 +105,7 @@ impl Gate {
     }
 
     /// Ends the server each time nobody was there for so long.
-    pub(super) async fn doze(self: Arc<Self>, idle: Duration) {
+    pub(super) async fn doze(self: Arc<Self>, idle: Arc<dyn Idle>) {
         let mut state = self.state.subscribe();
         loop {
             if state.wait_for(|state| state.awake && state.connections == 0).await.is_err() {
@@ -101,7 +114,7 @@ impl Gate {
             tokio::select! {
                 // Somebody came, and may have left again: from then on it counts anew.
                 _ = state.changed() => continue,
-                () = tokio::time::sleep(idle) => {}
+                () = idle.over() => {}
             }
             if let Err(error) = self.rest(false).await {
                 tracing::warn!(%error, "a serverless database's server was not ended");

@@ -2,6 +2,7 @@
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_rustls::{
     TlsAcceptor,
@@ -13,7 +14,7 @@ use tokio_rustls::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Backend, Error, Logins, Result, State, entry::Entry, gate::Gate};
+use super::{Awake, Backend, Error, Idle, Logins, Result, State, entry::Entry, gate::Gate};
 use crate::network::Place;
 
 /// What TLS calls the protocol, where it is not asked for first.
@@ -40,8 +41,8 @@ impl fmt::Debug for Certificate {
 pub struct Listener {
     listens: SocketAddr,
     gate: Arc<Gate>,
-    taking: AbortOnDropHandle<()>,
-    dozing: AbortOnDropHandle<()>,
+    /// Who takes connections and who ends the server; none after a stop.
+    tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
 }
 
 impl Listener {
@@ -55,7 +56,7 @@ impl Listener {
         certificate: &Certificate,
         logins: Arc<dyn Logins>,
         backend: Arc<dyn Backend>,
-        idle: Duration,
+        idle: Arc<dyn Idle>,
     ) -> Result<Self> {
         let tls = acceptor(certificate)?;
         let machine = |source| Error::Machine { step: format!("listening at {at}"), source };
@@ -65,8 +66,10 @@ impl Listener {
         let entry = Arc::new(Entry { tls, logins, gate: Arc::clone(&gate) });
         Ok(Self {
             listens,
-            taking: AbortOnDropHandle::new(tokio::spawn(take(listener, entry))),
-            dozing: AbortOnDropHandle::new(tokio::spawn(Arc::clone(&gate).doze(idle))),
+            tasks: Mutex::new(vec![
+                AbortOnDropHandle::new(tokio::spawn(take(listener, entry))),
+                AbortOnDropHandle::new(tokio::spawn(Arc::clone(&gate).doze(idle))),
+            ]),
             gate,
         })
     }
@@ -81,18 +84,34 @@ impl Listener {
         self.gate.state()
     }
 
+    /// Wakes the server, for as long as what this gives is held.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn awake(&self) -> io::Result<Awake> {
+        self.gate.enter().await
+    }
+
+    /// Ends the server now, if nobody is there.
+    ///
+    /// # Errors
+    /// When it could not be ended.
+    pub async fn rest(&self) -> io::Result<()> {
+        self.gate.rest(false).await
+    }
+
     /// Ends connections, then the server behind.
     ///
     /// # Errors
     /// When the server could not be ended.
-    pub async fn stop(self) -> io::Result<()> {
-        let Self { taking, dozing, gate, .. } = self;
-        for task in [taking, dozing] {
+    pub async fn stop(&self) -> io::Result<()> {
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
             task.abort();
             // It was ended, or had ended.
             let _ended = task.await;
         }
-        gate.rest(true).await
+        self.gate.rest(true).await
     }
 }
 

@@ -9,7 +9,9 @@ mod gate;
 mod listener;
 mod wire;
 
-pub use gate::{Backend, State};
+use std::time::Duration;
+
+pub use gate::{Awake, Backend, State};
 pub use listener::{Certificate, Listener};
 
 /// What becomes of a login.
@@ -23,7 +25,12 @@ pub enum Verdict {
     /// Name and password do not go together, or nobody has that name; which of the two is not told.
     WrongPassword,
     /// It is known and may not use this database.
-    Denied,
+    Denied {
+        /// What is told to who asked.
+        told: String,
+    },
+    /// There is no such database.
+    NoDatabase,
     /// It cannot be said now.
     Unavailable {
         /// Why; told to who asked.
@@ -36,6 +43,21 @@ pub enum Verdict {
 pub trait Logins: Send + Sync + 'static {
     /// Decides about one login. The password is as it was sent: keep it out of logs.
     async fn check(&self, user: &str, password: &str, database: &str) -> Verdict;
+}
+
+/// How long a server is kept awake for nobody.
+#[async_trait::async_trait]
+pub trait Idle: Send + Sync + 'static {
+    /// Resolves when that time is over, counted from now.
+    async fn over(&self);
+}
+
+/// Time that passes by itself.
+#[async_trait::async_trait]
+impl Idle for Duration {
+    async fn over(&self) {
+        tokio::time::sleep(*self).await;
+    }
 }
 
 /// Why a listener could not be opened.

@@ -15,6 +15,9 @@ const CANCEL: u32 = 80_877_102;
 const VERSION: u32 = 3 << 16;
 /// What options of the protocol begin with; others are the server's.
 const PROTOCOL_OPTION: &str = "_pq_.";
+/// What a client whose TLS names no host tells among the options for the server, so that its database is found. It is
+/// found by its address here, and the server would not know the option.
+const DATABASE_OPTION: &str = "databaseid=";
 
 /// How a connection begins.
 #[derive(Debug, PartialEq, Eq)]
@@ -101,6 +104,12 @@ fn startup(version: u32, rest: &[u8]) -> io::Result<Startup> {
     if told.contains_key("replication") {
         return Err(wrong("replication is not supported"));
     }
+    if let Some(options) = told.remove("options") {
+        let others: Vec<&str> = options.split(' ').filter(|option| !option.starts_with(DATABASE_OPTION)).collect();
+        if !others.is_empty() {
+            told.insert("options".to_owned(), others.join(" "));
+        }
+    }
     let unknown = told.extract_if(.., |name, _| name.starts_with(PROTOCOL_OPTION)).map(|(name, _)| name).collect();
     Ok(Startup { user, database, others: told, unknown, later: version > VERSION })
 }
@@ -151,6 +160,8 @@ pub(super) enum Code {
     Authorization,
     /// It is the wrong password.
     Password,
+    /// There is no such database.
+    NoDatabase,
     /// Not now.
     CannotConnectNow,
 }
@@ -161,6 +172,7 @@ pub(super) fn fatal(code: Code, told: &str) -> BytesMut {
         Code::Protocol => "08P01",
         Code::Authorization => "28000",
         Code::Password => "28P01",
+        Code::NoDatabase => "3D000",
         Code::CannotConnectNow => "57P03",
     };
     let mut answer = BytesMut::new();
@@ -217,6 +229,14 @@ mod tests {
         let upstream = named.acting_as("writer").unwrap();
         assert_eq!(parse(&upstream[4..]).unwrap(), First::Startup(Startup { user: "writer".into(), ..named }));
         assert_eq!(login(VERSION, &["user", "u"]).unwrap().database, "u");
+    }
+
+    #[test]
+    fn the_option_that_names_the_database_is_not_for_the_server() {
+        let options = |told| login(VERSION, &["user", "u", "options", told]).unwrap().others.remove("options");
+        assert_eq!(options("databaseid=0d1f"), None);
+        assert_eq!(options("-c geqo=off databaseid=0d1f"), Some("-c geqo=off".to_owned()));
+        assert_eq!(options("-c a=x\\ y"), Some("-c a=x\\ y".to_owned()));
     }
 
     #[test]

@@ -90,6 +90,7 @@ pub(crate) fn instance(id: &str) -> Instance {
         users: vec![user("ada", true)],
         databases: vec![Database { name: "shop".to_owned(), owner: Some("ada".to_owned()) }],
         privileges: Vec::new(),
+        local_roles: vec![],
         acl: vec!["0.0.0.0/0".parse().unwrap()],
         public: Some("127.0.0.1:0".parse().unwrap()),
         private: None,

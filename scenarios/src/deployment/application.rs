@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use reqwest::Method;
 use serde_json::{Value, json};
 use stackproof::{
     Failure,
@@ -16,6 +17,12 @@ use super::Deployment;
 pub struct Application<'a> {
     of: &'a Deployment,
     outputs: Value,
+}
+
+/// Who has an API key.
+pub struct Principal {
+    id: String,
+    secret_key: String,
 }
 
 impl Deployment {
@@ -183,7 +190,61 @@ impl Application<'_> {
             password,
             database: self.output("database_name")?.to_owned(),
             certificate: self.output("database_certificate")?.to_owned(),
+            proxy: None,
         })
+    }
+
+    /// A login to its serverless database: as the application itself with its own key, or as somebody else.
+    ///
+    /// # Errors
+    /// When the stack tells no endpoint.
+    pub fn serverless_login(&self, s: &Scenario, other: Option<&Principal>) -> Result<Login, Failure> {
+        let (user, key) = match other {
+            Some(other) => (other.id.as_str(), other.secret_key.as_str()),
+            None => (self.output("application_id")?, self.output("secret_key")?),
+        };
+        s.secret(key);
+        Login::at_endpoint(self.of.target.environment(), self.output("serverless_database_endpoint")?, user, key)
+    }
+
+    /// Its serverless database, as Scaleway's API tells of it.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn serverless_database(&self) -> Result<Value, Failure> {
+        let api = self.of.target.api()?;
+        let id = self.output("serverless_database_id")?;
+        let id = id.rsplit('/').next().unwrap_or(id);
+        let path = api.regional("serverless-sqldb/v1alpha1", &format!("databases/{id}"));
+        Ok(api.get(&path).await?.body)
+    }
+
+    /// An application of the organisation's that no policy is about, with an API key.
+    ///
+    /// # Errors
+    /// When the cloud refuses.
+    pub async fn stranger(&self, s: &Scenario) -> Result<Principal, Failure> {
+        let api = self.of.target.api()?;
+        let made = async |path: &str, body: Value, field: &str| {
+            let answer = api.send(Method::POST, path, Some(body)).await?;
+            let told = answer.body[field].as_str().map(str::to_owned);
+            told.ok_or_else(|| Failure::failed(format!("POST {path} was refused")).because(&answer.body))
+        };
+        let named = json!({"name": self.of.named("stranger"), "organization_id": api.credentials().organization_id});
+        let id = made("/iam/v1alpha1/applications", named, "id").await?;
+        let secret_key = made("/iam/v1alpha1/api-keys", json!({"application_id": id}), "secret_key").await?;
+        s.secret(&secret_key);
+        Ok(Principal { id, secret_key })
+    }
+
+    /// Takes such an application away again, with its key.
+    ///
+    /// # Errors
+    /// When the cloud refuses.
+    pub async fn dismiss(&self, stranger: &Principal) -> Result<(), Failure> {
+        let path = format!("/iam/v1alpha1/applications/{}", stranger.id);
+        let answer = self.of.target.api()?.send(Method::DELETE, &path, None).await?;
+        if answer.status == 204 { Ok(()) } else { Err(Failure::failed(format!("DELETE {path}")).because(answer.body)) }
     }
 
     /// The password of the application's database user, from Secret Manager.

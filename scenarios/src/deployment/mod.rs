@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use crate::Inventory;
 
 pub use adoption::Adopted;
-pub use application::Application;
+pub use application::{Application, Principal};
 pub use setting::Setting;
 
 /// The stack's name where a scenario needs but one: it has no configuration file in the repository.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::kernel::{About, rfc3339};
 
 /// Kinds whose type (SDK: `ResourceType`) is not the kind with an underscore, and those that have none.
-const TYPES: [(&str, &str); 22] = [
+const TYPES: [(&str, &str); 23] = [
     ("secret.secret", "secret_manager_secret"),
     ("secret.version", "secret_manager_version"),
     ("rdb.backup", "rdb_instance_backup"),
@@ -21,6 +21,7 @@ const TYPES: [(&str, &str); 22] = [
     ("cockpit.alert", UNKNOWN),
     ("cockpit.grafana_user", UNKNOWN),
     ("cockpit.plan", UNKNOWN),
+    ("sdb.backup", UNKNOWN),
     ("rdb.database", UNKNOWN),
     ("rdb.user", UNKNOWN),
     ("rdb.privilege", UNKNOWN),

@@ -2,7 +2,7 @@
 //! resources are views of v1's ([`v1beta1`]).
 //!
 //! Behind a container run processes of its image ([`plane`]). Domains are not looked
-//! up, triggers never fire. Secret values are in the records' hidden part, as are the
+//! up; of triggers, only crons fire. Secret values are in the records' hidden part, as are the
 //! credentials of triggers and the key that signs a namespace's tokens. The moments of
 //! a container's life are those of [`container`]: `make`, `apply` (a change),
 //! `deployed` (settled, after both) and `withdraw` (deleted, by itself or with its

@@ -1,23 +1,28 @@
 //! Backup: one database of an instance, on demand or by the schedule.
 //!
-//! Backups say when they were made and how large they are, but nothing runs
-//! behind an instance yet, so there is nothing in them: exporting and restoring
-//! answer 501. They go with their instance.
+//! Where a server runs behind the instance, a backup is a dump of the database in
+//! PostgreSQL's custom format. Where none does, there is nothing in it: exporting
+//! and restoring answer 501. Backups go with their instance.
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{READ, WRITE};
+use super::{READ, WRITE, copies, database, download, plane, user};
 use crate::kernel::{
-    Act, Making, Passage, Record, Refusal, Resource, computed, moment, optional, required, rfc3339, states,
+    Act, Answer, Making, Passage, Reason, Record, Refusal, Resource, computed, moment, optional, required, rfc3339,
+    states,
 };
 
-/// The size of a backup of an empty database, in bytes (recorded).
+/// The size of a backup of an empty database, in bytes (recorded): told where no server runs.
 const EMPTY_SIZE: u64 = 1_255;
 
 const TAKES: Duration = Duration::from_secs(30);
+
+const EXPORT: &str = "/rdb/v1/regions/{region}/backups/{database_backup_id}/export";
+const RESTORE: &str = "/rdb/v1/regions/{region}/backups/{database_backup_id}/restore";
 
 pub(super) fn backup() -> Resource {
     Resource::new("rdb.backup")
@@ -38,7 +43,11 @@ pub(super) fn backup() -> Resource {
             computed("download_url", |_| Ok(Value::Null)),
             computed("download_url_expires_at", |_| Ok(Value::Null)),
         ])
-        .states(states("creating", TAKES, "ready").deleting("deleting", Duration::from_secs(10)))
+        .states(
+            states("creating", TAKES, "ready")
+                .deleting("deleting", Duration::from_secs(10))
+                .passing(&["exporting", "restoring"]),
+        )
         .filters(&["name", "instance_id"])
         .order(&["created_at", "name", "status"])
         .permissions(READ, WRITE)
@@ -47,21 +56,98 @@ pub(super) fn backup() -> Resource {
             let database = format!("{}/{}", making.text("instance_id"), making.text("database_name"));
             making.act("rdb.database", |act| act.find("rdb.database", &database).map(drop))
         })
-        .settled(|making| {
-            making.set("size", EMPTY_SIZE);
-            making.set("updated_at", rfc3339(making.tx.now()));
-            expire(making.record);
-            Ok(())
-        })
+        .settled(settle)
         .updated(|making| {
-            expire(making.record);
+            await_next(making.record);
             Ok(())
         })
+        .act("POST", EXPORT, export)
+        .act("POST", RESTORE, restore)
+}
+
+/// What is there once it is made, restored or exported.
+fn settle(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
+    let now = making.tx.now();
+    if making.record.body.get("updated_at").is_none_or(Value::is_null) {
+        making.set("size", copies::bytes(making.record).unwrap_or(EMPTY_SIZE));
+        making.set("updated_at", rfc3339(now));
+    }
+    let save_as = format!("{}.custom", making.text("database_name"));
+    if let Some(url) = download::publish(making.tx, making.record, &save_as) {
+        making.set("download_url", url);
+        making.set("download_url_expires_at", rfc3339(now + download::LASTS));
+    } else if moment(making.text("download_url_expires_at")).is_some_and(|over| over <= now) {
+        download::withdraw(making.tx, making.key);
+        making.set("download_url", Value::Null);
+        making.set("download_url_expires_at", Value::Null);
+    }
+    await_next(making.record);
+    Ok(())
+}
+
+/// The backup that the path names, with data in it.
+fn with_data(act: &Act<'_, '_>, route: &str) -> Result<(String, Record), Refusal> {
+    let key = act.call.param("database_backup_id").unwrap_or_default().to_owned();
+    let record = Record::clone(&*act.find_settled("rdb.backup", &key)?);
+    if copies::bytes(&record).is_some() {
+        return Ok((key, record));
+    }
+    if !act.tx.runs(plane::KIND) {
+        return Err(Refusal::NotImplemented { route: format!("POST {route} where no database runs") });
+    }
+    let help = format!("backup {key} holds no data: no server ran behind its instance, or it failed; make another one");
+    Err(Refusal::Precondition { precondition: "resource_not_usable", help })
+}
+
+/// Recorded: what is done with a backup is no update of it.
+fn pass_through(act: &mut Act<'_, '_>, key: &str, mut record: Record, through: &str) -> Answer {
+    act.pass_through("rdb.backup", &mut record, through, TAKES);
+    act.tx.put("rdb.backup", key, record.clone());
+    act.tx.event("rdb.backup", key, "state", Some(through));
+    Answer::record(&record)
+}
+
+/// POST export: the file is taken in, and can be downloaded for a while.
+fn export(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
+    let (key, record) = with_data(act, EXPORT)?;
+    Ok(pass_through(act, &key, record, "exporting"))
+}
+
+/// POST restore: into the database it was made of, or another one, which is made where it is missing.
+fn restore(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
+    let (key, mut record) = with_data(act, RESTORE)?;
+    let instance = act.call.text("instance_id").map(str::to_owned);
+    let instance =
+        instance.ok_or_else(|| Refusal::argument("instance_id", Reason::Required, "instance_id is required"))?;
+    if !plane::has_server(&*act.find_settled("rdb.instance", &instance)?) {
+        let help = "must be an instance of the same engine as the backup";
+        return Err(Refusal::argument("instance_id", Reason::Constraint, help));
+    }
+    let name = act.call.text("database_name").unwrap_or(record.text("database_name")).to_owned();
+    user::plain_name(&json!(name)).map_err(|help| Refusal::argument("database_name", Reason::Format, help))?;
+    let database = format!("{instance}/{name}");
+    if act.tx.get("rdb.database", &database).is_none() {
+        act.tx.put("rdb.database", &database, database::new(&name));
+        act.tx.event("rdb.database", &database, "created", None);
+    }
+    copies::restore_into(&mut record, &instance, &name);
+    Ok(pass_through(act, &key, record, "restoring"))
 }
 
 fn of_instance(making: &Making<'_, '_>, field: &str) -> Value {
     let instance = making.tx.get("rdb.instance", making.text("instance_id"));
     instance.and_then(|instance| instance.body.get(field).cloned()).unwrap_or_default()
+}
+
+/// What the clock brings next: the end of the download, or of the backup.
+pub(super) fn await_next(record: &mut Record) {
+    expire(record);
+    let over = moment(record.text("download_url_expires_at"));
+    if let Some(due) = over.filter(|over| record.next.as_ref().is_none_or(|next| *over < next.due))
+        && record.text("status") == "ready"
+    {
+        record.next = Some(Passage { to: Some("ready".into()), due });
+    }
 }
 
 /// A backup or snapshot is gone when its time is over.
@@ -95,16 +181,12 @@ pub(super) fn make_automated(making: &mut Making<'_, '_>, at: OffsetDateTime, ex
     }
 }
 
-/// The databases, users and privileges of an instance, as a snapshot keeps them.
+/// The databases, users and privileges of an instance, as a snapshot keeps them: with what users log in by.
 pub(super) fn contents(act: &Act<'_, '_>, instance: &str) -> Value {
     let prefix = format!("{instance}/");
     let of = |kind: &str| -> serde_json::Map<String, Value> {
         let records = act.tx.tables().under(kind, &prefix, None);
-        records
-            .map(|(key, record)| {
-                (key.strip_prefix(&prefix).unwrap_or(key).to_owned(), Value::Object(record.body.clone()))
-            })
-            .collect()
+        records.map(|(key, record)| (key.strip_prefix(&prefix).unwrap_or(key).to_owned(), json!(**record))).collect()
     };
     json!({"rdb.database": of("rdb.database"), "rdb.user": of("rdb.user"), "rdb.privilege": of("rdb.privilege")})
 }
@@ -112,8 +194,10 @@ pub(super) fn contents(act: &Act<'_, '_>, instance: &str) -> Value {
 /// Puts what [`contents`] gave into another instance.
 pub(super) fn fill(act: &mut Act<'_, '_>, instance: &str, contents: &Value) -> Result<(), Refusal> {
     for (kind, records) in contents.as_object().into_iter().flatten() {
-        for (name, body) in records.as_object().into_iter().flatten() {
-            act.tx.put(kind, &format!("{instance}/{name}"), Record::of(body));
+        for (name, record) in records.as_object().into_iter().flatten() {
+            let record = Record::deserialize(record)
+                .map_err(|error| Refusal::Internal(format!("{kind} {name} of another instance: {error}")))?;
+            act.tx.put(kind, &format!("{instance}/{name}"), record);
         }
     }
     Ok(())

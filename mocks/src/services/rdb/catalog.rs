@@ -136,6 +136,18 @@ pub(super) fn volume_types() -> Vec<&'static str> {
     vec!["lssd", "sbs_5k", "sbs_15k"]
 }
 
+/// A block volume is so many times this, and no larger than that.
+const CHUNK: u64 = 5 * GIGABYTE;
+const LARGEST: u64 = 10_000 * GIGABYTE;
+
+/// Accepts the size of a block volume, in bytes.
+pub(super) fn block_size(size: u64) -> Result<(), String> {
+    if size.is_multiple_of(CHUNK) && (CHUNK..=LARGEST).contains(&size) {
+        return Ok(());
+    }
+    Err(format!("a block volume has a multiple of {CHUNK} bytes, at most {LARGEST}"))
+}
+
 /// Node type, how many processors, how many gigabytes of memory and of local disk; 0 where it has
 /// no disk of its own.
 #[rustfmt::skip]
@@ -166,6 +178,12 @@ const NODE_TYPES: [(&str, u32, u64, u64); 24] = [
     ("db-pop2-64c-256g", 64, 256, 0),
 ];
 
+/// How many processors a node has, and how many bytes of memory.
+pub(super) fn size(node_type: &str) -> (u32, u64) {
+    let row = NODE_TYPES.iter().find(|(name, ..)| name.eq_ignore_ascii_case(node_type));
+    row.map_or((1, GIGABYTE), |row| (row.1, row.2 * GIGABYTE))
+}
+
 /// Accepts the name of a node type, in any case.
 pub(super) fn known_node_type(name: &Value) -> Result<(), String> {
     let name = name.as_str().unwrap_or_default();
@@ -181,8 +199,8 @@ pub(super) fn list_node_types(look: &Look<'_>) -> Result<Value, Refusal> {
     let region = look.call.param("region").unwrap_or_default();
     let block = |kind: &str, words: &str| {
         json!({
-            "type": kind, "class": "sbs", "description": words, "min_size": 5 * GIGABYTE,
-            "max_size": 10_000 * GIGABYTE, "chunk_size": 5 * GIGABYTE,
+            "type": kind, "class": "sbs", "description": words, "min_size": CHUNK, "max_size": LARGEST,
+            "chunk_size": CHUNK,
         })
     };
     let shown = |&(name, vcpus, memory, disk): &(&str, u32, u64, u64)| {

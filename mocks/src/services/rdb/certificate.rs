@@ -22,7 +22,7 @@ pub(super) fn put(instance: &str, record: &mut Record) -> Result<(), Refusal> {
 
 fn generate(instance: &str, record: &Record) -> Result<[String; 2], rcgen::Error> {
     let key = KeyPair::generate()?;
-    let mut names = vec![format!("rw-{instance}.rdb.fr-par.scw.cloud")];
+    let mut names = vec![plane::host(instance, record)];
     names.extend(plane::addresses(record).iter().map(ToString::to_string));
     let mut parameters = CertificateParams::new(names)?;
     let mut name = DistinguishedName::new();

@@ -3,11 +3,16 @@
 use serde_json::json;
 
 use super::{READ, WRITE};
-use crate::kernel::{Resource, computed, required};
+use crate::kernel::{Record, Resource, computed, required};
 
 /// The size of an empty PostgreSQL database, in bytes (recorded). Clients keep it
-/// in their state, so it stays what it is until a database runs behind the instance.
-pub(super) const EMPTY_SIZE: u64 = 7_713_583;
+/// in their state, so it stays what it is.
+const EMPTY_SIZE: u64 = 7_713_583;
+
+/// A database that comes along with something else.
+pub(super) fn new(name: &str) -> Record {
+    Record::of(&json!({"name": name, "managed": true, "owner": "_rdb_superadmin", "size": EMPTY_SIZE}))
+}
 
 pub(super) fn database() -> Resource {
     Resource::new("rdb.database")

@@ -121,9 +121,12 @@ pub(super) fn open_direct(making: &mut Making<'_, '_>) {
     }
     let ip = public_address(making.tx);
     let mut endpoints = list(making.record);
-    endpoints.push(json!({
-        "id": making.tx.ids().uuid(), "ip": ip, "port": 5432, "name": null, "direct_access": {},
-    }));
+    let mut endpoint = json!({"id": making.tx.ids().uuid(), "ip": ip, "port": 5432, "name": null, "direct_access": {}});
+    if let Some(at) = plane::public_at(making.record) {
+        endpoint["ip"] = at.ip().to_string().into();
+        endpoint["port"] = at.port().into();
+    }
+    endpoints.push(endpoint);
     making.set("endpoints", endpoints);
 }
 
@@ -278,7 +281,7 @@ fn take_out(record: &mut Record, id: &str) -> Value {
 }
 
 pub(super) fn is_public(endpoint: &Value) -> bool {
-    endpoint.get("load_balancer").is_some()
+    endpoint.get("load_balancer").is_some() || endpoint.get("direct_access").is_some()
 }
 
 fn network_of(endpoint: &Value) -> Option<&str> {

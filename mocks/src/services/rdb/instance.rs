@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{READ, WRITE, catalog, certificate, endpoint, log, schedule, setting, snapshot, upgrade, user};
+use super::{
+    READ, WRITE, catalog, certificate, endpoint, log, metrics, plane, schedule, setting, snapshot, upgrade, user,
+};
 use crate::kernel::{Act, Answer, Making, Reason, Record, Refusal, Resource, computed, optional, required, states};
 
 const ITEM: &str = "/rdb/v1/regions/{region}/instances/{instance_id}";
@@ -101,6 +103,7 @@ pub(super) fn instance() -> Resource {
         .act("POST", "/rdb/v1/regions/{region}/endpoints/{endpoint_id}/migrate", endpoint::migrate)
         .look("/rdb/v1/regions/{region}/database-engines", catalog::list_engines)
         .look("/rdb/v1/regions/{region}/node-types", catalog::list_node_types)
+        .look("/rdb/v1/regions/{region}/instances/{instance_id}/metrics", metrics::show)
         .look("/rdb/v1/regions/{region}/instances/{instance_id}/logs", log::list)
         .look("/rdb/v1/regions/{region}/instances/{instance_id}/logs-details", log::details)
         .act("POST", "/rdb/v1/regions/{region}/instances/{instance_id}/prepare-logs", log::prepare)
@@ -121,13 +124,15 @@ fn build(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
         record.hidden.insert(user::VERIFIER.into(), user::verifier(making.text("password")).into());
         making.tx.put("rdb.user", &format!("{}/{user}", making.key), record);
     }
-    let database =
-        json!({"name": "rdb", "managed": true, "owner": "_rdb_superadmin", "size": super::database::EMPTY_SIZE});
-    making.tx.put("rdb.database", &format!("{}/rdb", making.key), Record::of(&database));
+    making.tx.put("rdb.database", &format!("{}/rdb", making.key), super::database::new("rdb"));
     // Recorded: node types are taken in any case and told in small letters.
     let node_type = making.text("node_type").to_ascii_lowercase();
     making.set("node_type", node_type);
     check_initial_settings(making)?;
+    let asked = making.input.get("volume_size").and_then(Value::as_u64).filter(|size| *size > 0);
+    if let Some(size) = asked.filter(|_| making.text("volume_type") != "lssd") {
+        catalog::block_size(size).map_err(|help| Refusal::argument("volume_size", Reason::Constraint, help))?;
+    }
     // What a user logs in by is the user's record's to keep.
     for field in [
         "password",
@@ -164,6 +169,8 @@ fn open(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
         making.set("settings", defaults);
     }
     endpoint::open_public(making);
+    let status = plane::settled(making.record);
+    making.set("status", status);
     schedule::run_due(making);
     Ok(())
 }
@@ -171,6 +178,7 @@ fn open(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
 fn restart(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     let key = act.call.param("instance_id").unwrap_or_default().to_owned();
     let mut record = Record::clone(&*act.find_settled("rdb.instance", &key)?);
+    plane::begin_anew(&mut record);
     act.pass_through("rdb.instance", &mut record, "restarting", Duration::from_secs(30));
     Ok(Answer::record(&act.change("rdb.instance", &key, record, "restarted")))
 }
@@ -187,5 +195,5 @@ fn clone(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     }
     let contents = super::backup::contents(act, &key);
     let like = Value::Object(record.body.clone());
-    Ok(Answer::record(&snapshot::another(act, &like, different, &contents)?))
+    Ok(Answer::record(&snapshot::another(act, &like, different, &contents, plane::Origin::CopyOf(key))?))
 }

@@ -1,11 +1,11 @@
-//! Logs of an instance, prepared for download. Nothing runs behind an instance, so
-//! there is nothing to download: `download_url` stays null.
+//! Logs of an instance, prepared for download: what the server of each node wrote. Where no server
+//! runs there is nothing to download, and `download_url` stays null.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{READ, WRITE};
+use super::{READ, WRITE, backup::expire, copies::log_instance, download, plane};
 use crate::kernel::{Act, Answer, Look, Passage, Record, Refusal, Resource, by_time, rfc3339, states};
 
 const TAKES: Duration = Duration::from_secs(10);
@@ -17,6 +17,14 @@ pub(super) fn log() -> Resource {
         .under("rdb.instance")
         .of_parent()
         .states(states("creating", TAKES, "ready"))
+        .settled(|making| {
+            let save_as = format!("{}.log", making.text("node_name"));
+            if let Some(url) = download::publish(making.tx, making.record, &save_as) {
+                making.set("download_url", url);
+            }
+            expire(making.record);
+            Ok(())
+        })
         .without(&["POST", "LIST", "PATCH", "DELETE"])
         .permissions(READ, WRITE)
 }
@@ -25,13 +33,9 @@ fn of<'t>(look: &Look<'t>) -> Result<Vec<&'t Record>, Refusal> {
     let instance = look.call.param("instance_id").unwrap_or_default();
     look.find("rdb.instance", instance)?;
     let logs = look.tables.all("rdb.log").map(|(_, log)| log.as_ref());
-    let mut logs: Vec<&Record> = logs.filter(|log| hidden(log, "instance_id") == instance).collect();
+    let mut logs: Vec<&Record> = logs.filter(|log| log_instance(log) == instance).collect();
     logs.sort_by(|a, b| by_time(a.text("created_at"), b.text("created_at")));
     Ok(logs)
-}
-
-fn hidden<'r>(record: &'r Record, field: &str) -> &'r str {
-    record.hidden.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// GET logs: those that were prepared.
@@ -40,10 +44,13 @@ pub(super) fn list(look: &Look<'_>) -> Result<Value, Refusal> {
     look.page("instance_logs", logs)
 }
 
-/// GET logs-details: the files there are, none.
+/// GET logs-details: the files there are on the nodes.
 pub(super) fn details(look: &Look<'_>) -> Result<Value, Refusal> {
-    of(look)?;
-    Ok(json!({"details": []}))
+    let instance = look.call.param("instance_id").unwrap_or_default();
+    look.find("rdb.instance", instance)?;
+    let behind = look.behind.as_ref();
+    let files = behind.map(|behind| behind.told(plane::KIND, instance)["logs"].clone()).unwrap_or_default();
+    Ok(json!({"details": if files.is_array() { files } else { json!([]) }}))
 }
 
 /// POST prepare-logs (recorded: one log a node, gone after a day).
@@ -84,9 +91,10 @@ pub(super) fn purge(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
 
 /// Logs go with their instance.
 pub(super) fn forget(act: &mut Act<'_, '_>, instance: &str) {
-    let logs = act.tx.tables().all("rdb.log").filter(|(_, log)| hidden(log, "instance_id") == instance);
+    let logs = act.tx.tables().all("rdb.log").filter(|(_, log)| log_instance(log) == instance);
     let logs: Vec<String> = logs.map(|(key, _)| key.to_owned()).collect();
     for key in logs {
+        download::withdraw(act.tx, &key);
         act.erase("rdb.log", &key);
     }
 }

@@ -1,18 +1,21 @@
 //! Managed Database for PostgreSQL and MySQL. API reference: RDB API v1.
 //!
-//! Behind a PostgreSQL instance runs a server ([`plane`]); sizes are those of empty
-//! databases, backups, logs and replicas have nothing in them. Backups, snapshots and
-//! replicas go with their instance. Not emulated: exporting and restoring backups,
-//! maintenances (there are none), metrics, upgrades of the minor version.
+//! Behind a PostgreSQL instance and a read replica runs a server ([`plane`]); backups,
+//! snapshots and logs hold what was there ([`copies`]). They go with their instance.
+//! Sizes of databases are those of empty ones. Not emulated: maintenances (there are
+//! none), upgrades of the minor version.
 
 mod acl;
 mod backup;
 mod catalog;
 mod certificate;
+pub(crate) mod copies;
 mod database;
+pub(crate) mod download;
 mod endpoint;
 mod instance;
 mod log;
+mod metrics;
 pub(crate) mod plane;
 mod privilege;
 mod replica;

@@ -11,6 +11,7 @@ use super::{
     READ, WRITE,
     backup::contents,
     endpoint::{self, Home},
+    plane,
     snapshot::another,
 };
 use crate::kernel::{Act, Answer, Making, Record, Refusal, Resource, computed, optional, required, states};
@@ -98,6 +99,7 @@ fn leave(act: &mut Act<'_, '_>, key: &str) -> Result<(), Refusal> {
 fn reset(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     let key = act.call.param("read_replica_id").unwrap_or_default().to_owned();
     let mut record = Record::clone(&*act.find_settled("rdb.read_replica", &key)?);
+    plane::begin_anew(&mut record);
     act.pass_through("rdb.read_replica", &mut record, "initializing", Duration::from_secs(60));
     Ok(Answer::record(&act.change("rdb.read_replica", &key, record, "reset")))
 }
@@ -112,7 +114,8 @@ fn promote(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
         ("is_ha_cluster".to_owned(), json!(false)),
     ]);
     let contents = contents(act, &instance);
-    let promoted = another(act, &Value::Object(origin.body.clone()), different, &contents)?;
+    let data = plane::Origin::Replica(key.clone());
+    let promoted = another(act, &Value::Object(origin.body.clone()), different, &contents, data)?;
     leave(act, &key)?;
     act.erase("rdb.read_replica", &key);
     Ok(Answer::record(&promoted))

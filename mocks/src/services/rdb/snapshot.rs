@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 use super::{
     READ, WRITE,
     backup::{contents, expire, fill},
+    copies,
+    plane::{self, Origin},
 };
 use crate::kernel::{
     Act, Answer, Call, Making, Reason, Record, Refusal, Resource, computed, optional, rfc3339, states,
@@ -96,16 +98,26 @@ fn create_instance(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
             wanted.insert(field.into(), value.clone());
         }
     }
-    let record = another(act, &hidden("instance"), wanted, &hidden("contents"))?;
+    let origin = Origin::Snapshot(snapshot.text("id").to_owned());
+    if copies::bytes(&snapshot).is_none() && act.tx.runs(plane::KIND) && plane::has_server_of(&hidden("instance")) {
+        let help = format!(
+            "snapshot {} holds no data: no server ran behind its instance, or it failed; make another one",
+            snapshot.text("id")
+        );
+        return Err(Refusal::Precondition { precondition: "resource_not_usable", help });
+    }
+    let record = another(act, &hidden("instance"), wanted, &hidden("contents"), origin)?;
     Ok(Answer::record(&record))
 }
 
-/// Makes an instance like another one, with other values for some of its fields, and its contents.
+/// Makes an instance like another one, with other values for some of its fields, and its contents: the names of what
+/// is in it are told by `contents`, the data comes from `origin`.
 pub(super) fn another(
     act: &mut Act<'_, '_>,
     like: &Value,
     different: Map<String, Value>,
     contents: &Value,
+    origin: Origin,
 ) -> Result<Record, Refusal> {
     let mut body = Map::new();
     for field in [
@@ -132,6 +144,9 @@ pub(super) fn another(
     let key = act.create("rdb.instance", &call)?;
     let mut record = Record::clone(&*act.find("rdb.instance", &key)?);
     record.body.insert("settings".into(), like["settings"].clone());
+    if act.tx.runs(plane::KIND) && plane::has_server(&record) {
+        plane::begin_with(&mut record, &origin);
+    }
     act.tx.put("rdb.instance", &key, record.clone());
     fill(act, &key, contents)?;
     Ok(record)

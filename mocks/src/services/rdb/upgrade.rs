@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{backup::contents, catalog, endpoint, snapshot::another};
+use super::{backup::contents, catalog, endpoint, plane, snapshot::another};
 use crate::kernel::{Act, Answer, Reason, Record, Refusal};
 
 pub(super) fn upgrade(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
@@ -20,6 +20,8 @@ pub(super) fn upgrade(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
         catalog::known_node_type(&json!(node_type))
             .map_err(|help| Refusal::argument("node_type", Reason::Constraint, help))?;
         record.body.insert("node_type".into(), node_type.clone().into());
+        // Another machine: the server begins anew there.
+        plane::begin_anew(&mut record);
         if record.body["volume"]["class"] == "lssd" {
             record.body.insert("volume".into(), catalog::volume(&node_type, "lssd", 0));
         }
@@ -33,6 +35,7 @@ pub(super) fn upgrade(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
         }
         let size = record.body["volume"]["size"].as_u64().unwrap_or(0);
         let volume = catalog::volume(record.text("node_type"), volume_type, size);
+        plane::begin_anew(&mut record);
         record.body.insert("volume".into(), volume);
     } else if let Some(size) = body.get("volume_size").and_then(Value::as_u64) {
         let now = record.body["volume"]["size"].as_u64().unwrap_or(0);
@@ -40,6 +43,7 @@ pub(super) fn upgrade(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
             let help = format!("a block volume can only grow; it has {now} bytes now");
             return Err(Refusal::argument("volume_size", Reason::Constraint, help));
         }
+        catalog::block_size(size).map_err(|help| Refusal::argument("volume_size", Reason::Constraint, help))?;
         record.body.entry("volume").and_modify(|volume| volume["size"] = json!(size));
     } else if body.get("enable_ha") == Some(&json!(true)) {
         record.body.insert("is_ha_cluster".into(), json!(true));
@@ -69,7 +73,8 @@ fn to_next_version(act: &mut Act<'_, '_>, key: &str, mut old: Record, workflow: 
         ("is_ha_cluster".to_owned(), json!(false)),
     ]);
     let contents = contents(act, key);
-    let mut new = another(act, &Value::Object(old.body.clone()), different, &contents)?;
+    let origin = plane::Origin::UpgradeOf(key.to_owned());
+    let mut new = another(act, &Value::Object(old.body.clone()), different, &contents, origin)?;
     if workflow.get("with_endpoints") == Some(&json!(true)) {
         endpoint::hand_over(act, key, &mut old, &mut new);
         act.change("rdb.instance", key, old, "endpoint");

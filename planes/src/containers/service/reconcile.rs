@@ -32,7 +32,7 @@ pub(super) async fn supervise(shared: Arc<Shared>) {
         let now = Instant::now();
         let (new, due) = {
             let mut state = shared.state.lock();
-            let due = state.end_unneeded(now);
+            let due = state.end_unneeded();
             let (new, retry) = state.begin_needed(now);
             (new, [due, retry].into_iter().flatten().min())
         };
@@ -55,17 +55,18 @@ impl State {
         let requests: u32 =
             self.instances.values().filter(|i| i.phase != Phase::Ending).map(|i| i.requests).sum::<u32>()
                 + self.waiting;
+        let least = self.spec.least();
         // A deployment is shown to run, also where none is to be kept.
-        let least = if self.proven { self.spec.min } else { self.spec.min.max(1) };
+        let least = if self.proven { least } else { least.max(1) };
         let most = self.spec.max.max(1);
-        requests.div_ceil(self.spec.concurrency.max(1)).max(least).min(most)
+        requests.div_ceil(self.spec.concurrency.max(1)).max(self.by_load).max(least).min(most)
     }
 
     /// Lets go of containers of older deployments when new ones have taken over, and of those nobody needs. Gives when
     /// to look again.
-    fn end_unneeded(&mut self, now: Instant) -> Option<Instant> {
-        let needed = self.needed();
-        let (deployment, idle) = (self.deployment, self.spec.idle);
+    fn end_unneeded(&mut self) -> Option<Instant> {
+        let (needed, now, ahead) = (self.needed(), self.time(), self.ahead);
+        let (deployment, idle, spare) = (self.deployment, self.spec.idle, self.spec.spare);
         let current = |instance: &Instance| instance.deployment == deployment && instance.phase != Phase::Ending;
         let ready = self.instances.values().filter(|i| current(i) && i.phase == Phase::Ready).count();
         let taken_over = count(ready) >= needed.max(1);
@@ -83,11 +84,11 @@ impl State {
             if kept <= needed || instance.phase != Phase::Ready || instance.requests > 0 {
                 continue;
             }
-            let end = instance.used + idle;
+            let end = instance.used + if kept > 1 { spare } else { idle };
             if end <= now {
                 instance.end();
                 kept -= 1;
-            } else {
+            } else if let Some(end) = end.checked_sub(ahead) {
                 due = Some(due.map_or(end, |due| due.min(end)));
             }
         }
@@ -114,7 +115,7 @@ impl State {
             // After a failure one is tried alone.
             missing = if current.contains(&Phase::Starting) { 0 } else { 1 };
         }
-        let mut new = Vec::new();
+        let (mut new, used) = (Vec::new(), self.time());
         for _ in 0..missing {
             self.numbered += 1;
             let stop = CancellationToken::new();
@@ -122,7 +123,7 @@ impl State {
                 deployment: self.deployment,
                 phase: Phase::Starting,
                 requests: 0,
-                used: now,
+                used,
                 container: None,
                 stop: stop.clone(),
             };
@@ -141,6 +142,7 @@ impl State {
         if wanted || instance.deployment != self.deployment {
             return;
         }
+        self.lost += 1;
         let now = Instant::now();
         let stable = instance.container.as_ref().is_some_and(|container| container.age() > STABLE);
         self.failures = if stable { 1 } else { self.failures + 1 };
@@ -167,13 +169,13 @@ struct Teller {
 impl Watcher for Teller {
     fn ready(&self, container: Arc<Container>) {
         self.shared.change(|state| {
-            let deployment = state.deployment;
+            let (deployment, now) = (state.deployment, state.time());
             let Some(instance) = state.instances.get_mut(&self.number) else { return };
             if instance.phase != Phase::Starting {
                 return;
             }
             instance.phase = Phase::Ready;
-            instance.used = Instant::now();
+            instance.used = now;
             instance.container = Some(container);
             if instance.deployment == deployment {
                 state.proven = true;
@@ -209,7 +211,10 @@ fn begin(shared: &Arc<Shared>, number: u64, deployment: u64, stop: CancellationT
     };
     let teller = Teller { shared: Arc::clone(shared), number, changed: shared.changed.subscribe() };
     tokio::spawn(async move {
-        job.run(&teller).await;
-        teller.shared.change(|state| state.instances.remove(&number));
+        let cpu = job.run(&teller).await;
+        teller.shared.change(|state| {
+            state.spent += cpu;
+            state.instances.remove(&number);
+        });
     });
 }

@@ -1,17 +1,23 @@
 //! Serverless containers.
 
+mod meter;
+mod seats;
+
 use std::{
     collections::BTreeMap,
-    net::IpAddr,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
+pub(super) use meter::{Asked, Meter};
 use parking_lot::Mutex;
+use seats::Seats;
+use serde_json::{Value, json};
 use stackproof_planes::{
     containers::{Connection, DialError, Engine, Places, Service, ServiceState, ServiceStatus},
-    network::{self, Attachment, Fabric, Member, MemberSpec},
+    network::Fabric,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use super::{Task, unit};
 use crate::{
@@ -32,6 +38,7 @@ struct Running {
     service: Service,
     seats: Arc<Seats>,
     deployment: Mutex<u64>,
+    meter: Arc<Meter>,
     _told: Task,
 }
 
@@ -40,16 +47,60 @@ impl Plane {
         Self { runtime, fabric, blobs, cloud, running: Mutex::default() }
     }
 
-    /// Ends all containers, without waiting for their requests.
-    pub(super) async fn stop(&self) {
+    /// Ends all containers: those that do not by themselves in this time are killed. Nothing is left of them.
+    pub(super) async fn stop(&self, patience: Duration) {
         let running = std::mem::take(&mut *self.running.lock());
-        futures::future::join_all(running.values().map(|one| one.service.stop())).await;
+        let mut stopping = std::pin::pin!(futures::future::join_all(running.values().map(|one| one.service.stop())));
+        let ended = timeout(patience, &mut stopping).await.is_ok();
+        if !ended {
+            tracing::info!("containers did not end in {patience:?}; they are killed");
+        }
+        // Also where all have ended: one that is being started would come after.
+        match timeout(patience, self.runtime.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "something is left of the containers; the next start removes it"),
+            Err(_) => tracing::error!("containers do not end in {patience:?}; the next start removes what is left"),
+        }
+        // Their helpers see their end.
+        if !ended && timeout(patience, &mut stopping).await.is_err() {
+            tracing::error!("containers were killed, and their helpers do not end in {patience:?}");
+        }
     }
 
     /// A connection to a container that takes requests; none where it does not run at all.
     pub(super) async fn dial(&self, key: &str) -> Option<Result<Connection, DialError>> {
         let running = self.running.lock().get(key).cloned()?;
         Some(running.service.dial().await)
+    }
+
+    /// How a container's processes are.
+    pub(super) fn status(&self, key: &str) -> Option<ServiceStatus> {
+        let running = self.running.lock().get(key).cloned()?;
+        Some(running.service.status().borrow().clone())
+    }
+
+    /// Where the requests for a container are counted.
+    pub(super) fn meter(&self, key: &str) -> Option<Arc<Meter>> {
+        self.running.lock().get(key).map(|running| Arc::clone(&running.meter))
+    }
+
+    /// What a container has been asked, and what it uses, in plain numbers.
+    pub(super) fn metrics(&self, key: &str) -> Option<Value> {
+        let running = self.running.lock().get(key).cloned()?;
+        let (mut told, used) = (running.meter.told(), running.service.usage());
+        told["requests"]["waiting"] = used.waiting.into();
+        told["instances"] =
+            json!({"running": used.running, "ready": used.ready, "started": used.started, "lost": used.lost});
+        told["cpu_seconds"] = used.cpu.as_secs_f64().into();
+        told["memory_bytes"] = used.memory.into();
+        Some(told)
+    }
+
+    /// The clock was advanced by hand.
+    pub(super) fn pass(&self, by: Duration) {
+        for running in self.running.lock().values() {
+            running.service.pass(by);
+        }
     }
 
     /// What a container's processes said last.
@@ -63,7 +114,7 @@ impl Plane {
     async fn pull(&self, reference: &str) -> Result<String, String> {
         let cloud = self.cloud.upgrade().ok_or("the cloud is being stopped")?;
         let (manifest, blobs) = cloud.store().read(|tables| {
-            let pinned = registry::pin(tables, reference)?;
+            let pinned = registry::pin(tables, reference).map_err(|why| plane::unfetched(reference, &why))?;
             Ok::<_, String>((pinned.manifest(tables, &self.blobs)?, pinned.blobs(tables, &self.blobs)))
         })?;
         let image = self.runtime.add(manifest, Arc::new(blobs)).await.map_err(|error| error.to_string())?;
@@ -88,9 +139,10 @@ impl unit::Plane for Plane {
             Some(running) => {
                 let moved = running.seats.set(wanted.attachment.clone());
                 let again = std::mem::replace(&mut *running.deployment.lock(), wanted.deployment) != wanted.deployment;
-                running.service.update(spec);
                 if moved || again {
-                    running.service.redeploy();
+                    running.service.deploy(spec);
+                } else {
+                    running.service.update(spec);
                 }
                 running
             }
@@ -100,8 +152,8 @@ impl unit::Plane for Plane {
                 let places = Arc::clone(&seats) as Arc<dyn Places>;
                 let service = Service::start(Arc::clone(&self.runtime), places, spec);
                 let told = Task::new(tokio::spawn(tell(self.cloud.clone(), key.to_owned(), service.status())));
-                let deployment = Mutex::new(wanted.deployment);
-                let running = Arc::new(Running { service, seats, deployment, _told: told });
+                let (deployment, meter) = (Mutex::new(wanted.deployment), Arc::default());
+                let running = Arc::new(Running { service, seats, deployment, meter, _told: told });
                 self.running.lock().insert(key.to_owned(), Arc::clone(&running));
                 running
             }
@@ -134,6 +186,7 @@ async fn tell(cloud: Weak<Cloud>, key: String, mut status: watch::Receiver<Servi
         let told = cloud.report(plane::KIND, &key, |record| match &state {
             ServiceState::Ready => plane::runs(record).then_some("state"),
             ServiceState::Error { message } if record.text("status") == "ready" => {
+                tracing::warn!(key, why = message, "a container does not run any more; it is started again");
                 plane::failed(record, message);
                 Some("state")
             }
@@ -142,70 +195,5 @@ async fn tell(cloud: Weak<Cloud>, key: String, mut status: watch::Receiver<Servi
         if let Err(refusal) = told {
             tracing::error!(%refusal, key, "what became of a container could not be written");
         }
-    }
-}
-
-/// Where the containers of one service are in their private network. The first has the address that IPAM gave; further
-/// ones take free addresses from the end of the range.
-struct Seats {
-    fabric: Arc<Fabric>,
-    key: String,
-    cloud: Weak<Cloud>,
-    attachment: Mutex<Option<Attachment>>,
-    taken: Mutex<BTreeMap<String, IpAddr>>,
-}
-
-impl Seats {
-    fn new(fabric: Arc<Fabric>, key: &str, attachment: Option<Attachment>, cloud: Weak<Cloud>) -> Self {
-        let (attachment, taken) = (Mutex::new(attachment), Mutex::default());
-        Self { fabric, key: key.to_owned(), cloud, attachment, taken }
-    }
-
-    /// Moves containers to come to another place. Gives whether it is another one.
-    fn set(&self, attachment: Option<Attachment>) -> bool {
-        let mut known = self.attachment.lock();
-        let moved = *known != attachment;
-        *known = attachment;
-        moved
-    }
-
-    /// The place of one more container.
-    fn next(&self, container: &str) -> network::Result<Vec<Attachment>> {
-        let Some(attachment) = self.attachment.lock().clone() else { return Ok(Vec::new()) };
-        let Some(first) = attachment.addresses.first().copied() else { return Ok(vec![attachment]) };
-        let mut taken = self.taken.lock();
-        let free = |address: &IpAddr| !taken.values().any(|other| other == address);
-        let address = if free(&first) {
-            Some(first)
-        } else {
-            let cloud = self.cloud.upgrade();
-            let unused = cloud.map(|cloud| {
-                cloud.store().read(|tables| crate::services::vpc_plane::unused(tables, &attachment.network))
-            });
-            unused.unwrap_or_default().into_iter().find(free)
-        };
-        let full =
-            || network::Error::Wrong(format!("network {} has no free address for {}", attachment.network, self.key));
-        let address = address.ok_or_else(full)?;
-        taken.insert(container.to_owned(), address);
-        Ok(vec![Attachment { network: attachment.network.clone(), addresses: vec![address] }])
-    }
-}
-
-#[async_trait::async_trait]
-impl Places for Seats {
-    async fn take(&self, container: &str) -> network::Result<Arc<Member>> {
-        let attachments = self.next(container)?;
-        let taken = self.fabric.set_member(MemberSpec { id: container.to_owned(), attachments, doors: true }).await;
-        if taken.is_err() {
-            self.taken.lock().remove(container);
-        }
-        taken
-    }
-
-    async fn give_back(&self, container: &str) -> network::Result<()> {
-        let gone = self.fabric.remove_member(container).await;
-        self.taken.lock().remove(container);
-        gone
     }
 }

@@ -1,23 +1,23 @@
-//! What is wanted of the processes behind a container, and what is told of them.
+//! What is wanted of the processes behind a container, and what is told of them; who calls it when ([`crons`]), and
+//! whom it lets in ([`door`]).
+
+mod crons;
+mod door;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
-use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+pub(crate) use crons::{Cron, crons};
+pub(crate) use door::{Protocol, Route, is_public, of_host, opens, own_names, route, wants_tls};
 use serde_json::{Value, json};
 use stackproof_planes::{
-    containers::{Check, Health, Limits, ServiceSpec},
+    containers::{Check, Health, Limits, ScaleBy, ServiceSpec},
     network::Attachment,
 };
-use time::OffsetDateTime;
 
 use super::{
-    CONTAINER, NAMESPACE, TOKEN,
+    CONTAINER, NAMESPACE,
     environment::{PLAIN, SECRET},
-    settings, token,
+    settings,
 };
 use crate::kernel::{Record, Tables};
 
@@ -28,10 +28,16 @@ const DEPLOYMENT: &str = "deployment";
 /// Where it keeps in full why it does not run, hidden.
 const REASON: &str = "reason";
 
-/// How long a container may take to listen where time is not as Scaleway's.
+/// How long a container may take to listen where no startup probe says otherwise.
 const SOON: Duration = Duration::from_secs(10);
-/// After how long without requests a container is stopped (documented: 15 minutes).
+/// After how long without requests the last instance is stopped, and one more than needed (documented).
 const IDLE: Duration = Duration::from_secs(15 * 60);
+const SPARE: Duration = Duration::from_secs(30);
+/// How many requests an instance takes at a time at most (documented), also where something else decides how many
+/// instances there are.
+const MOST_CONCURRENT: u32 = 80;
+/// How the reason begins why an image is not there; all of it is told.
+const UNFETCHED: &str = "Unable to fetch image";
 /// How long one that is stopped may take (documented).
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -65,8 +71,7 @@ pub(crate) fn wanted(tables: &Tables, key: &str, record: &Record) -> Option<Want
         told.filter_map(|text| text.as_str().map(str::to_owned)).collect()
     };
     let small = |field: &str, or: u32| number(field).and_then(|n| u32::try_from(n).ok()).unwrap_or(or);
-    let concurrency =
-        record.body.get("scaling_option").and_then(|by| by.get("concurrent_requests_threshold")?.as_u64());
+    let (scale_by, concurrency) = scaling(record);
     Some(Wanted {
         service: ServiceSpec {
             id: key.to_owned(),
@@ -77,15 +82,19 @@ pub(crate) fn wanted(tables: &Tables, key: &str, record: &Record) -> Option<Want
             port: number("port").and_then(|port| u16::try_from(port).ok()).unwrap_or(8080),
             min: small("min_scale", 0),
             max: small("max_scale", 1),
-            concurrency: concurrency.and_then(|n| u32::try_from(n).ok()).unwrap_or(80),
+            concurrency,
+            scale_by,
             limits: Limits {
                 memory: number("memory_limit_bytes"),
                 cpu: number("mvcpu_limit").and_then(|cpu| u32::try_from(cpu).ok()),
                 processes: None,
+                storage: number("local_storage_limit_bytes"),
             },
-            health: health(record),
+            health: probe(record, "liveness_probe"),
+            startup: probe(record, "startup_probe"),
             start_within: SOON,
             idle: IDLE,
+            spare: SPARE,
             grace: GRACE,
         },
         image: record.text("image").to_owned(),
@@ -111,13 +120,28 @@ fn environment(tables: &Tables, record: &Record) -> BTreeMap<String, String> {
     all
 }
 
-fn health(record: &Record) -> Option<Health> {
-    let probe = record.body.get("liveness_probe").filter(|probe| !probe.is_null())?;
+/// What decides how many instances there are, and how many requests one takes at a time.
+fn scaling(record: &Record) -> (ScaleBy, u32) {
+    let threshold = |name: &str| {
+        let told = record.body.get("scaling_option").and_then(|by| by.get(name)?.as_u64());
+        told.and_then(|threshold| u32::try_from(threshold).ok())
+    };
+    match (threshold("cpu_usage_threshold"), threshold("memory_usage_threshold")) {
+        (Some(percent), _) => (ScaleBy::Cpu(percent), MOST_CONCURRENT),
+        (None, Some(percent)) => (ScaleBy::Memory(percent), MOST_CONCURRENT),
+        (None, None) => (ScaleBy::Requests, threshold("concurrent_requests_threshold").unwrap_or(MOST_CONCURRENT)),
+    }
+}
+
+fn probe(record: &Record, name: &str) -> Option<Health> {
+    let probe = record.body.get(name).filter(|probe| !probe.is_null())?;
     let path = probe.pointer("/http/path").and_then(Value::as_str);
     let failures = probe.get("failure_threshold").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
+    let time = |part: &str, or| probe.get(part).and_then(|text| settings::duration(text.as_str()?)).unwrap_or(or);
     Some(Health {
         check: path.map_or(Check::Tcp, |path| Check::Http { path: path.to_owned() }),
-        interval: probe.get("interval").and_then(|text| settings::duration(text.as_str()?)).unwrap_or(SOON),
+        interval: time("interval", SOON),
+        timeout: time("timeout", Duration::from_secs(1)),
         failures: failures.unwrap_or(1),
     })
 }
@@ -132,14 +156,45 @@ fn attachment(tables: &Tables, key: &str, record: &Record) -> Option<Attachment>
     Some(Attachment { network: network.to_owned(), addresses: vec![address] })
 }
 
-/// Writes that the container does not run. What Scaleway says of it is short (recorded); the whole reason is kept.
+/// Why an image is not there, in the product's words (told in an issue of its Serverless Framework plugin), and what is
+/// the matter here.
+pub(crate) fn unfetched(image: &str, why: &str) -> String {
+    let (name, reference) = match image.rsplit_once('@').or_else(|| image.rsplit_once(':')) {
+        Some((name, reference)) if !reference.contains('/') => (name, reference),
+        _ => (image, "latest"),
+    };
+    let (host, path) = name.split_once('/').unwrap_or(("", name));
+    if !(host.starts_with("rg.") && host.ends_with(".scw.cloud")) {
+        return format!("{UNFETCHED} \"{image}\": the local cloud pulls from its own registry only\n{why}");
+    }
+    format!(
+        "{UNFETCHED} \"{image}\": failed to resolve image to digest: HEAD https://{host}/v2/{path}/manifests/{reference}: \
+         unexpected status code 404 Not Found (HEAD responses have no body, use GET for details)\n{why}"
+    )
+}
+
+/// Writes that the container does not run. What Scaleway says of it is short (recorded), but for an image that is not
+/// there; the whole reason is kept.
 pub(crate) fn failed(record: &mut Record, reason: &str) {
     let port = record.body.get("port").cloned().unwrap_or_default();
-    let message = format!("Container is unable to start OR is not listening on port {port}");
+    let message = match reason.split_once('\n') {
+        Some((told, _)) if told.starts_with(UNFETCHED) => told.to_owned(),
+        _ => format!("Container is unable to start OR is not listening on port {port}"),
+    };
     record.body.insert("status".into(), "error".into());
     record.body.insert("error_message".into(), message.into());
     record.hidden.insert(REASON.into(), reason.into());
     record.next = None;
+}
+
+/// What keeps containers from running: for each its identifier, name and the whole reason.
+pub(crate) fn troubles(tables: &Tables) -> Vec<Value> {
+    let reason = |record: &Record| record.hidden.get(REASON).cloned();
+    let all = tables.all(CONTAINER).filter(|(_, record)| record.text("status") == "error");
+    all.filter_map(|(key, record)| {
+        Some(json!({"kind": CONTAINER, "id": key, "name": record.text("name"), "reason": reason(record)?}))
+    })
+    .collect()
 }
 
 /// Writes that the container runs again. Gives whether that is news.
@@ -151,44 +206,4 @@ pub(crate) fn runs(record: &mut Record) -> bool {
         record.hidden.remove(REASON);
     }
     news
-}
-
-/// The container that a host name leads to.
-pub(crate) fn of_host<'t>(tables: &'t Tables, host: &str) -> Option<(&'t str, &'t Record)> {
-    let containers = tables.all(CONTAINER).map(|(key, record)| (key, record.as_ref()));
-    let mut named = containers.filter(|(_, record)| record.text("status") != "deleting");
-    named.find(|(_, record)| record.text("public_endpoint").strip_prefix("https://") == Some(host))
-}
-
-/// Whether a container takes requests from everybody.
-pub(crate) fn is_public(record: &Record) -> bool {
-    record.text("privacy") != "private"
-}
-
-/// Whether a container takes requests by TLS only.
-pub(crate) fn wants_tls(record: &Record) -> bool {
-    record.body.get("https_connections_only") == Some(&json!(true))
-}
-
-/// Whether a token opens a container: signed with its namespace's key, for it or its namespace, known and not expired.
-pub(crate) fn opens(tables: &Tables, key: &str, record: &Record, token: &str, now: OffsetDateTime) -> bool {
-    opens_if(tables, key, record, token, now).is_some()
-}
-
-fn opens_if(tables: &Tables, key: &str, record: &Record, token: &str, now: OffsetDateTime) -> Option<()> {
-    let (message, signature) = token.rsplit_once('.')?;
-    let (_, claims) = message.split_once('.')?;
-    let namespace = record.text("namespace_id");
-    let signer = tables.get(NAMESPACE, namespace)?.hidden.get(token::KEY)?.as_str()?.to_owned();
-    let signer = rcgen::KeyPair::try_from(STANDARD.decode(signer).ok()?).ok()?;
-    let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, signer.public_key_raw());
-    public.verify(message.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).ok()?).ok()?;
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
-    let known = tables.get(TOKEN, claims.get("jti")?.as_str()?)?;
-    let lives = claims.get("exp").and_then(Value::as_i64).is_none_or(|expires| expires > now.unix_timestamp());
-    let fits = match known.text("container_id") {
-        "" => known.text_or_hidden("namespace_id") == namespace,
-        container => container == key,
-    };
-    (lives && fits).then_some(())
 }

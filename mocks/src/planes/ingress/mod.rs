@@ -1,14 +1,21 @@
 //! Requests for containers: found by their host name, let in, and carried to a process.
 
+mod carry;
+mod lasting;
+mod speak;
+
 use axum::body::Body;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
-use http_body_util::BodyExt;
-use hyper_util::rt::TokioIo;
+pub(super) use carry::carry;
+use http::{HeaderValue, Request, Response, StatusCode, header, uri::PathAndQuery};
 use serde_json::json;
-use stackproof_planes::containers::DialError;
 
 use super::containers::Plane;
-use crate::{gateway::Plain, identity, kernel::Store, services::containers_plane as plane};
+use crate::{
+    gateway::Plain,
+    identity,
+    kernel::Store,
+    services::containers_plane::{self as plane, Route},
+};
 
 /// The header that opens a private container (documented).
 const TOKEN: &str = "x-auth-token";
@@ -16,7 +23,7 @@ const TOKEN: &str = "x-auth-token";
 /// What a request may do.
 enum Way {
     /// To the container of this key.
-    In(String),
+    In(String, Route),
     /// Nowhere.
     Refused(StatusCode, String),
     /// To the same address by TLS.
@@ -34,7 +41,7 @@ pub(super) async fn answer(store: &Store, containers: &Plane, request: Request<B
             }
             response
         }
-        Way::In(key) => carry(containers, &key, request).await,
+        Way::In(key, route) => carry(containers, &key, route, request).await,
     }
 }
 
@@ -56,55 +63,11 @@ fn way(store: &Store, request: &Request<Body>) -> Way {
                 plane::opens(tables, key, record, token, now) || identity::may_call(tables, record, token, now)
             });
         if allowed {
-            Way::In(key.to_owned())
+            Way::In(key.to_owned(), plane::route(record))
         } else {
             Way::Refused(StatusCode::FORBIDDEN, "this container is private: send a token of it in X-Auth-Token".into())
         }
     })
-}
-
-async fn carry(containers: &Plane, key: &str, request: Request<Body>) -> Response<Body> {
-    let unavailable = |message: String| refusal(StatusCode::SERVICE_UNAVAILABLE, &message);
-    let connection = match containers.dial(key).await {
-        None => return unavailable("the container is not deployed".into()),
-        Some(Err(error @ (DialError::Failed(_) | DialError::Stopped))) => return unavailable(error.to_string()),
-        Some(Err(error @ DialError::Busy(_))) => return refusal(StatusCode::GATEWAY_TIMEOUT, &error.to_string()),
-        Some(Ok(connection)) => connection,
-    };
-    let under_way = connection.request;
-    let broke = |error: &dyn std::fmt::Display| {
-        refusal(StatusCode::BAD_GATEWAY, &format!("the container broke off the request: {error}"))
-    };
-    let (mut sender, speaking) = match hyper::client::conn::http1::handshake(TokioIo::new(connection.stream)).await {
-        Ok(both) => both,
-        Err(error) => return broke(&error),
-    };
-    tokio::spawn(async move {
-        if let Err(error) = speaking.await {
-            tracing::debug!(%error, "a connection to a container broke");
-        }
-    });
-    match sender.send_request(to_origin(request)).await {
-        // The container is busy with it until the last byte is out.
-        Ok(response) => response.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                let _until_the_end = &under_way;
-                frame
-            }))
-        }),
-        Err(error) => broke(&error),
-    }
-}
-
-/// The request as the container sees it.
-fn to_origin(mut request: Request<Body>) -> Request<Body> {
-    let path = request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-    *request.uri_mut() = Uri::from(path);
-    let secure = request.extensions().get::<Plain>().is_none();
-    let headers = request.headers_mut();
-    headers.remove(header::CONNECTION);
-    headers.insert("x-forwarded-proto", HeaderValue::from_static(if secure { "https" } else { "http" }));
-    request
 }
 
 /// Where no container can run.

@@ -1,0 +1,179 @@
+//! Making a home for a stack's state where there is none.
+//!
+//! The foundation (`infra/state`) makes the bucket that its own state is to lie in. So its first state is a folder of this
+//! machine, encrypted with the passphrase that Secret Manager has by then; once the bucket is there, the state moves into
+//! it, and the folder goes. Each step looks at what is there already: begun again after an interruption, it goes on.
+
+use std::path::Path;
+
+use serde_json::Value;
+use stackproof_state::{database::Database, lock::Wait};
+
+use super::{
+    Ended, Home, Names,
+    home::PASSPHRASE,
+    session::{PATIENCE, unavailable},
+    vault::Vault,
+};
+use crate::{
+    Failure, Progress, Toolchain,
+    acceptance::TargetName,
+    foundation,
+    pulumi::{Backend, Operation, Settings, Stack},
+    target::Target,
+};
+
+/// The project of the foundation.
+pub(super) const PROJECT: &str = "stackproof-foundation";
+
+/// Makes sure that a stack's state has a home, and that the home is as `infra/state` says.
+///
+/// # Errors
+/// When a step fails: what it is, and how to go on.
+pub async fn bootstrap(
+    stack: &Settings,
+    toolchain: &Toolchain,
+    target: &Target,
+    progress: &Progress,
+) -> Result<Home, Failure> {
+    stack.lay_out()?;
+    let names = Names::of(stack, target)?;
+    let settings = foundation::settings(stack)?;
+    let first = settings.folder.join("first-state");
+    if let Some(home) = Home::find(target, names.clone()).await?
+        && home.has(PROJECT).await?
+    {
+        // It may have moved in and not have swept behind itself.
+        sweep(&first)?;
+        update(&home, stack, settings, toolchain, target, progress).await?;
+        return Ok(home);
+    }
+    let passphrase = passphrase(target, &names, progress).await?;
+    progress
+        .say(format!("The foundation's first state is a folder of this machine, until {} is there.", names.bucket()));
+    let opened =
+        Stack::open_in(settings.clone(), Backend::folder_with(&first, &passphrase)?, toolchain.clone(), target);
+    let opened = opened.await?;
+    foundation::place(&opened, stack).await?;
+    configure(&opened, target).await?;
+    opened.run(&Operation::Up, progress).await?.success()?;
+    let home = Home::find(target, names.clone()).await?.ok_or_else(|| {
+        Failure::failed("the foundation is there, but its secrets are not")
+            .because(format!("{} of Secret Manager should have them", names.secrets()))
+            .next(format!("stackproof state init --stack {}", names.stack))
+    })?;
+    prepare(&home, &opened, target).await?;
+    progress.say(format!("Its state moves into {}.", home.bucket().shown()));
+    let state = opened.export().await?;
+    let session = home.begin(PROJECT, "stackproof state init", Wait::UpTo(PATIENCE), progress).await?;
+    let moved = async {
+        let moved = Stack::open_in(settings, session.backend(), toolchain.clone(), target).await?;
+        moved.import_state(&state).await?;
+        if resources(&moved.export().await?) != resources(&state) {
+            return Err(Failure::failed("the foundation's state is another one in the bucket than it was here")
+                .next(format!("stackproof state init --stack {}", names.stack)));
+        }
+        Ok(())
+    };
+    let moved = session.watching(moved).await;
+    let note = Some("its first state moved into the bucket".to_owned());
+    session.finish(&Ended::plainly(moved.is_ok(), note)).await?;
+    moved?;
+    sweep(&first)?;
+    Ok(home)
+}
+
+/// What a state has. Its secrets do not count: they are encrypted anew whenever it is written.
+fn resources(state: &Value) -> Vec<(&Value, &Value)> {
+    let resources = state["deployment"]["resources"].as_array().into_iter().flatten();
+    resources.map(|resource| (&resource["urn"], &resource["id"])).collect()
+}
+
+/// Brings a home that is there to what the program says.
+async fn update(
+    home: &Home,
+    stack: &Settings,
+    settings: Settings,
+    toolchain: &Toolchain,
+    target: &Target,
+    progress: &Progress,
+) -> Result<(), Failure> {
+    let session = home.begin(PROJECT, "stackproof state init", Wait::UpTo(PATIENCE), progress).await?;
+    let work = async {
+        let opened = Stack::open_in(settings, session.backend(), toolchain.clone(), target).await?;
+        foundation::place(&opened, stack).await?;
+        configure(&opened, target).await?;
+        let outcome = opened.run_until(&Operation::Up, session.lost(), progress).await?;
+        if outcome.succeeded() {
+            prepare(home, &opened, target).await?;
+        }
+        Ok(outcome)
+    };
+    let outcome = session.watching(work).await;
+    let ended = outcome.as_ref().map_or_else(|_: &Failure| Ended::plainly(false, None), Ended::of);
+    session.finish(&ended).await?;
+    outcome?.success().map(drop)
+}
+
+/// The passphrase, made at the first call. Secret Manager alone keeps it.
+async fn passphrase(target: &Target, names: &Names, progress: &Progress) -> Result<String, Failure> {
+    let api = target.api()?;
+    let vault = Vault::new(&api, names);
+    if let Some(passphrase) = vault.read(PASSPHRASE).await? {
+        return Ok(passphrase);
+    }
+    let passphrase = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+    vault.keep(PASSPHRASE, "What the state's secrets are encrypted with.", &passphrase).await?;
+    progress.say(format!("Secret Manager has a new passphrase for the state: {}.", names.named(PASSPHRASE)));
+    Ok(passphrase)
+}
+
+/// The passwords of a managed lock, made up where nobody has set them: nobody types them. A local cloud's lock is a
+/// managed one unless told otherwise: it is reached by an address, and from this machine alone.
+async fn configure(foundation: &Stack, target: &Target) -> Result<(), Failure> {
+    if target.name() != TargetName::Scaleway && foundation.get("lock.kind").await?.is_none() {
+        let lock = [("lock.kind", "managed".to_owned()), ("lock.allowedAddresses[0]", "127.0.0.1/32".to_owned())];
+        foundation.set_all(&lock).await?;
+    }
+    if !is_managed(foundation).await? {
+        return Ok(());
+    }
+    let set = foundation.keys().await?;
+    for key in ["lockPassword", "lockAdminPassword"] {
+        if !set.contains(key) {
+            foundation.set_secret(key, &crate::stack::password()).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn is_managed(foundation: &Stack) -> Result<bool, Failure> {
+    Ok(foundation.get("lock.kind").await?.as_deref() == Some("managed"))
+}
+
+/// Makes the lock's tables and functions, as the database's owner.
+async fn prepare(home: &Home, foundation: &Stack, target: &Target) -> Result<(), Failure> {
+    let (owner, password) = if is_managed(foundation).await? {
+        ("administrator".to_owned(), foundation.secret("lockAdminPassword").await?)
+    } else {
+        let who = target.environment().credentials();
+        let answer = target.api()?.get(&format!("/iam/v1alpha1/api-keys/{}", who.access_key)).await?;
+        let bearer = answer.body["user_id"].as_str().or_else(|| answer.body["application_id"].as_str());
+        (bearer.unwrap_or_default().to_owned(), who.secret_key.clone())
+    };
+    let deployers = home.database().user().to_owned();
+    let owner: Database = home.database_as(target, &owner, &password)?;
+    owner.prepare(&[&deployers]).await.map_err(|error| unavailable("the lock's database cannot be prepared", &error))
+}
+
+/// Removes the first state, which has moved.
+fn sweep(first: &Path) -> Result<(), Failure> {
+    match std::fs::remove_dir_all(first) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::environment(format!("{} cannot be removed", first.display()))
+                .because(error)
+                .next(format!("rm -r {}", first.display())))
+        }
+        _ => Ok(()),
+    }
+}

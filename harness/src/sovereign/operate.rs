@@ -1,0 +1,149 @@
+//! Pulumi's operations on a stack whose state has a home.
+
+use stackproof_state::{
+    checkpoint,
+    gateway::{Gateway, Permission},
+    lock::Wait,
+};
+
+use super::{Ended, Home, Session, session::unavailable};
+use crate::{
+    Exit, Failure, Progress, Toolchain,
+    pulumi::{Backend, Operation, Outcome, Settings, Stack},
+    target::Target,
+};
+
+/// What is operated on, with what, where.
+#[derive(Clone, Copy)]
+pub struct Work<'a> {
+    /// The stack.
+    pub settings: &'a Settings,
+    /// The tools.
+    pub toolchain: &'a Toolchain,
+    /// The cloud.
+    pub target: &'a Target,
+    /// What is shown meanwhile.
+    pub progress: &'a Progress,
+}
+
+impl Home {
+    /// Runs an operation: under the lock and with a row in the audit trail if it changes the state, freely if not. `ready`
+    /// is given the open stack before, to see to its configuration.
+    ///
+    /// # Errors
+    /// When somebody else has the lock (exit 3), an interrupted run left operations pending, or Pulumi cannot be run.
+    pub async fn operate(
+        &self,
+        work: Work<'_>,
+        operation: &Operation,
+        command: &str,
+        wait: Wait,
+        ready: impl AsyncFnOnce(&Stack) -> Result<(), Failure>,
+    ) -> Result<Outcome, Failure> {
+        let project = work.settings.project()?;
+        if !operation.changes_the_state() {
+            let (backend, _gateway) = self.to_look_at(&project, work.settings).await?;
+            let stack = Stack::open_in(work.settings.clone(), backend, work.toolchain.clone(), work.target).await?;
+            ready(&stack).await?;
+            return stack.run(operation, work.progress).await;
+        }
+        let session = self.begin(&project, command, wait, work.progress).await?;
+        let run = async {
+            self.foreign(self.bucket(), &session).await?;
+            if session.took_over() {
+                self.go_on(&session, work).await?;
+            }
+            self.refuse_pending(&project).await?;
+            let stack =
+                Stack::open_in(work.settings.clone(), session.backend(), work.toolchain.clone(), work.target).await?;
+            ready(&stack).await?;
+            stack.run_until(operation, session.lost(), work.progress).await
+        };
+        let outcome = session.watching(run).await;
+        let ended = outcome.as_ref().map_or_else(|_: &Failure| Ended::plainly(false, None), Ended::of);
+        let finished = session.finish(&ended).await;
+        // What Pulumi said comes first: it is why the rest went wrong.
+        let outcome = outcome?;
+        match finished {
+            Err(failure) if outcome.succeeded() => Err(failure),
+            _ => Ok(outcome),
+        }
+    }
+
+    /// Runs any other command of Pulumi's under the lock, with this terminal. Gives whether it succeeded.
+    ///
+    /// # Errors
+    /// When somebody else has the lock (exit 3), or Pulumi cannot be run.
+    pub async fn pulumi(&self, work: Work<'_>, arguments: &[String], wait: Wait) -> Result<bool, Failure> {
+        let project = work.settings.project()?;
+        let command = format!("stackproof pulumi -- {}", noted(arguments));
+        let session = self.begin(&project, &command, wait, work.progress).await?;
+        let run = async {
+            self.foreign(self.bucket(), &session).await?;
+            let stack =
+                Stack::open_in(work.settings.clone(), session.backend(), work.toolchain.clone(), work.target).await?;
+            stack.by_hand(arguments, session.lost()).await
+        };
+        let succeeded = session.watching(run).await;
+        session.finish(&Ended::plainly(matches!(succeeded, Ok(true)), None)).await?;
+        succeeded
+    }
+
+    /// A way to the state that nothing can be written through; where there is none yet, an empty one of this machine.
+    async fn to_look_at(&self, project: &str, settings: &Settings) -> Result<(Backend, Option<Gateway>), Failure> {
+        if !self.has(project).await? {
+            return Ok((Backend::folder_with(&settings.folder.join("nothing-yet"), self.passphrase())?, None));
+        }
+        let stack = self.stack(project)?;
+        let gateway = Gateway::open(self.bucket().clone(), &[stack], NoLease).await;
+        let gateway = gateway.map_err(|error| unavailable("the state gateway cannot be opened", &error))?;
+        Ok((Backend::through(gateway.environment(), Gateway::unwanted(), self.passphrase()), Some(gateway)))
+    }
+
+    /// Finishes what a run that was killed left, as far as that can be known.
+    async fn go_on(&self, session: &Session<'_>, work: Work<'_>) -> Result<(), Failure> {
+        let recovered = self.resolve(session, work).await?;
+        for done in &recovered.done {
+            work.progress.say(done);
+        }
+        Ok(())
+    }
+
+    /// Stops before a run that would make again what an interrupted one may have made.
+    async fn refuse_pending(&self, project: &str) -> Result<(), Failure> {
+        let stack = self.stack(project)?;
+        let current = checkpoint::current(self.bucket(), &stack).await;
+        let current = current.map_err(|error| unavailable("the state cannot be read", &error))?;
+        let pending = current.as_ref().map(|found| found.checkpoint.pending()).unwrap_or_default();
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let told: Vec<String> =
+            pending.iter().map(|operation| format!("{} {}", operation.kind, operation.resource.urn)).collect();
+        Err(Failure::new(
+            Exit::Failed,
+            format!("an interrupted run left {} of {} pending", operations(pending.len()), stack.name()),
+        )
+        .because(told.join("\n"))
+        .next(format!("stackproof state recover --stack {}", stack.name())))
+    }
+}
+
+/// What is noted of a command: without what may be a secret's value.
+fn noted(arguments: &[String]) -> String {
+    let most = if arguments.first().is_some_and(|word| word == "config") { 2 } else { arguments.len() };
+    arguments.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
+fn operations(count: usize) -> String {
+    if count == 1 { "an operation".to_owned() } else { format!("{count} operations") }
+}
+
+/// Nothing may be written.
+struct NoLease;
+
+impl Permission for NoLease {
+    fn valid_until(&self) -> Option<std::time::Instant> {
+        None
+    }
+}

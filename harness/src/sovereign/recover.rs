@@ -1,0 +1,188 @@
+//! Going on after a run that was killed.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use stackproof_state::{
+    bucket::Bucket,
+    checkpoint::{self, Checkpoint, PulumiLock, Restored, Unfinished, Verdict},
+    gateway::Leased,
+    lock::Wait,
+};
+
+use super::{
+    Ended, Home, Session, Work,
+    search::{Found, Search},
+    session::Guarded,
+};
+use crate::{
+    Exit, Failure, Progress,
+    pulumi::{Operation, Stack},
+};
+
+/// What an interrupted run left, and what became of it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Recovered {
+    /// What was under way.
+    pub unfinished: Vec<Unfinished>,
+    /// What was done about it.
+    pub done: Vec<String>,
+    /// Pulumi's own locks that are not ours to remove.
+    pub foreign: Vec<PulumiLock>,
+    /// What a person has to do; empty where nothing is left to decide.
+    pub next: Vec<String>,
+}
+
+/// What is to be done about operations that are pending.
+#[derive(Default)]
+struct Plan {
+    /// Import identifiers of what is there, by URN.
+    import: BTreeMap<String, String>,
+    done: Vec<String>,
+    /// URNs of which nobody knows.
+    undecided: Vec<String>,
+}
+
+impl Home {
+    /// Looks in the cloud for what an interrupted run was making, and takes it into the state: under the lock. With `act`
+    /// unset it only tells what is pending.
+    ///
+    /// # Errors
+    /// When somebody else has the lock, the cloud does not answer, or Pulumi's refresh fails.
+    pub async fn recover(&self, work: Work<'_>, act: bool, wait: Wait) -> Result<Recovered, Failure> {
+        let project = work.settings.project()?;
+        let stack = self.stack(&project)?;
+        let look = checkpoint::recover(self.bucket(), &stack, &BTreeMap::new()).await.map_err(|error| told(&error))?;
+        if !act || look.unfinished.is_empty() {
+            let next = if look.unfinished.is_empty() { Vec::new() } else { look.steps.clone() };
+            return Ok(Recovered { unfinished: look.unfinished, done: Vec::new(), foreign: look.locks, next });
+        }
+        let session = self.begin(&project, "stackproof state recover", wait, work.progress).await?;
+        let recovered = session.watching(self.resolve(&session, work)).await;
+        let note = recovered.as_ref().ok().map(|recovered: &Recovered| recovered.done.join("; "));
+        session.finish(&Ended::plainly(recovered.is_ok(), note)).await?;
+        recovered
+    }
+
+    /// Resolves what is pending, within a session.
+    pub(super) async fn resolve(&self, session: &Session<'_>, work: Work<'_>) -> Result<Recovered, Failure> {
+        let current = checkpoint::current(self.bucket(), session.stack()).await.map_err(|error| told(&error))?;
+        let Some(current) = current.filter(|current| !current.checkpoint.pending().is_empty()) else {
+            return Ok(Recovered::default());
+        };
+        let plan = plan(&current.checkpoint, work).await?;
+        let guide = checkpoint::recover(self.bucket(), session.stack(), &plan.import).await;
+        let guide = guide.map_err(|error| told(&error))?;
+        if !plan.undecided.is_empty() {
+            return Ok(Recovered {
+                unfinished: guide.unfinished,
+                done: plan.done,
+                foreign: Vec::new(),
+                next: guide.steps,
+            });
+        }
+        let copied = checkpoint::backup(self.bucket(), self.backups(), session.stack()).await;
+        let copied = copied.map_err(|error| told(&error))?;
+        let opened =
+            Stack::open_in(work.settings.clone(), session.backend(), work.toolchain.clone(), work.target).await?;
+        let operation = Operation::Recover { import: plan.import.into_iter().collect() };
+        opened.run_until(&operation, session.lost(), work.progress).await?.success()?;
+        let mut done = vec![format!("the state was copied to {}{}", self.backups().shown(), copied.key)];
+        done.extend(plan.done);
+        Ok(Recovered { unfinished: guide.unfinished, done, foreign: Vec::new(), next: Vec::new() })
+    }
+
+    /// Makes a version the current state again.
+    ///
+    /// # Errors
+    /// When somebody else has the lock, or the version is not whole, not there, or has operations pending.
+    pub async fn restore(
+        &self,
+        project: &str,
+        version: &str,
+        reason: &str,
+        accept_pending: bool,
+        wait: Wait,
+        progress: &Progress,
+    ) -> Result<Restored, Failure> {
+        let command = format!("stackproof state restore {version}");
+        let session = self.begin(project, &command, wait, progress).await?;
+        let work = async {
+            let history = checkpoint::history(self.bucket(), session.stack()).await?;
+            let entry = history.find(version)?;
+            let writer = Leased::new(self.bucket().clone(), Guarded(session.guard()));
+            checkpoint::restore(self.bucket(), &writer, session.stack(), entry, accept_pending).await
+        };
+        let restored = work.await.map_err(|error: checkpoint::Error| told(&error));
+        let copy = restored.as_ref().ok().and_then(|restored| restored.safety_copy.clone());
+        let note = [Some(reason.to_owned()), copy.map(|copy| format!("safety copy {copy}"))];
+        let note: Vec<String> = note.into_iter().flatten().filter(|text| !text.is_empty()).collect();
+        let ended = Ended::plainly(restored.is_ok(), (!note.is_empty()).then(|| note.join("; ")));
+        session.finish(&ended).await?;
+        restored
+    }
+
+    /// Whether the state can be relied on: parsed, whole, every secret decrypted.
+    ///
+    /// # Errors
+    /// When there is none, or the bucket does not answer.
+    pub async fn verify(&self, project: &str) -> Result<Verdict, Failure> {
+        let stored = checkpoint::existing(self.bucket(), &self.stack(project)?).await.map_err(|error| told(&error))?;
+        let passphrase = self.passphrase().to_owned();
+        let verdict = tokio::task::spawn_blocking(move || checkpoint::verify(&stored.checkpoint, Some(&passphrase)));
+        verdict.await.map_err(|error| Failure::environment("the state could not be looked through").because(error))
+    }
+
+    /// Pulumi's own locks of a stack: those of people who run it without stackproof.
+    pub(super) async fn foreign(&self, bucket: &Bucket, session: &Session<'_>) -> Result<(), Failure> {
+        let locks = checkpoint::locks(bucket, session.stack()).await.map_err(|error| told(&error))?;
+        let Some(lock) = locks.first() else { return Ok(()) };
+        let since = lock.since.map(|since| format!(" since {since}")).unwrap_or_default();
+        Err(Failure::new(
+            Exit::Locked,
+            format!(
+                "the stack is currently locked by {}@{} (pid {}){since}, by plain pulumi",
+                lock.user, lock.host, lock.pid
+            ),
+        )
+        .because("plain pulumi does not know of the lock, the audit trail and the state gateway")
+        .next(format!(
+            "wait for it; if that process is certainly gone, delete {} from {}",
+            lock.key,
+            bucket.shown()
+        )))
+    }
+}
+
+async fn plan(checkpoint: &Checkpoint, work: Work<'_>) -> Result<Plan, Failure> {
+    let known = checkpoint.resources().iter().filter_map(|resource| resource.id.clone()).collect();
+    let search = Search::new(work.target, known)?;
+    let mut plan = Plan::default();
+    for pending in checkpoint.pending() {
+        let urn = &pending.resource.urn;
+        let name = pending.resource.name();
+        if pending.kind != "creating" {
+            plan.done.push(format!("{name}: read anew"));
+            continue;
+        }
+        match search.look(&pending.resource).await? {
+            Found::There(id) => {
+                plan.done.push(format!("{name} is there as {id}: taken into the state"));
+                plan.import.insert(urn.clone(), id);
+            }
+            Found::Absent => plan.done.push(format!("{name} is not there: the next update makes it")),
+            Found::Useless(what) => {
+                plan.done.push(format!(
+                    "{name}: {what} was removed, since nobody has its secret; the next update makes another"
+                ));
+            }
+            Found::Unknown => plan.undecided.push(urn.clone()),
+        }
+    }
+    Ok(plan)
+}
+
+/// What went wrong with a state, and the next command.
+pub fn told(error: &checkpoint::Error) -> Failure {
+    Failure::failed(error.to_string()).next(error.next())
+}
