@@ -22,8 +22,8 @@ use common::{dockerd::with_docker, image, network};
 use serde_json::json;
 use stackproof_planes::{
     containers::{
-        Check, Container, ContainerSpec, Ended, Engine, Error, Folder, Health, Image, Limits, Logs, Refused, ScaleBy, Service,
-        ServiceSpec, ServiceState, ServiceStatus, Stream, Unattached, listening,
+        Check, Container, ContainerSpec, Ended, Engine, Error, Folder, Health, Image, Limits, Logs, Refused, ScaleBy,
+        Service, ServiceSpec, ServiceState, ServiceStatus, Stream, Unattached, listening,
     },
     docker::{Containers, Daemon, MARK, Networks},
     network::{Attachment, Driver, Fabric, MemberSpec},

@@ -184,7 +184,8 @@ impl Planes {
     /// What could not be removed, and why.
     pub async fn sweep(folder: &Path, cache: &Path, helper: &Path) -> Result<(), String> {
         // Whoever opens a folder sweeps it first.
-        let (databases, containers, docker) = (folder.join("databases"), folder.join("containers"), folder.join(DOCKER));
+        let (databases, containers, docker) =
+            (folder.join("databases"), folder.join("containers"), folder.join(DOCKER));
         if docker.is_dir() {
             let daemon = docker::Daemon::find(folder).await.map_err(|error| error.to_string())?;
             let networks = docker::Networks::open(Arc::new(daemon)).await.map_err(|error| error.to_string())?;
@@ -350,6 +351,7 @@ impl Planes {
         }
         if let Some(databases) = &self.databases {
             databases.stop().await;
+        }
         if let Some(networks) = self.fabric.docker()
             && let Err(error) = leave(networks, &self.docker).await
         {
@@ -359,11 +361,7 @@ impl Planes {
 }
 
 /// Who runs containers.
-fn engine(
-    fabric: &Fabric,
-    folder: &Path,
-    runtime: Result<Runtime, Error>,
-) -> Result<Arc<dyn Engine>, Error> {
+fn engine(fabric: &Fabric, folder: &Path, runtime: Result<Runtime, Error>) -> Result<Arc<dyn Engine>, Error> {
     match fabric.docker() {
         Some(networks) => Ok(Arc::new(docker::Containers::open(folder, Arc::clone(networks))?)),
         None => Ok(Arc::new(runtime?)),
