@@ -47,9 +47,7 @@ pub(crate) fn with_docker<F: Future<Output = ()>>(test: impl FnOnce(String) -> F
                 }
                 Err(why) => {
                     assert!(std::env::var_os(NEEDED).is_none(), "{NEEDED} is set, and there is no daemon: {why}");
-                    // Past the test's captured output: that of one that passes is not shown.
-                    let skipped = "SKIPPED: not provable here, there is no Docker daemon";
-                    writeln!(std::io::stderr(), "{skipped}: {why}").unwrap();
+                    skip(&why);
                     return;
                 }
             },
@@ -59,6 +57,11 @@ pub(crate) fn with_docker<F: Future<Output = ()>>(test: impl FnOnce(String) -> F
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
     }
+}
+
+#[expect(clippy::explicit_write, reason = "what a test that passes prints is captured and not shown; this is")]
+fn skip(why: &str) {
+    writeln!(std::io::stderr(), "SKIPPED: not provable here, there is no Docker daemon: {why}").unwrap();
 }
 
 fn run(test: impl Future<Output = ()>) {
