@@ -75,6 +75,7 @@ impl Home {
                 folder: self.path("planes"),
                 cache,
                 helper: std::env::current_exe().unwrap(),
+                driver: planes::Choice::Native,
             },
         };
         let server = Server::start(config).await.unwrap();

@@ -5,5 +5,6 @@
 
 pub mod containers;
 pub mod databases;
+pub mod docker;
 pub mod network;
 pub mod serverless;

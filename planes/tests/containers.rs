@@ -437,7 +437,7 @@ async fn powerless() {
     assert_eq!(
         error.to_string(),
         "containers are not supported on this machine: the right to make namespaces and control groups. Run the local \
-         cloud on Linux as root."
+         cloud on Linux as root, or where a Docker daemon answers."
     );
     let driver = Driver::detect().await;
     let isolation = driver.isolation();

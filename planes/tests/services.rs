@@ -61,7 +61,7 @@ impl Rig {
     }
 
     fn start(&self, spec: ServiceSpec) -> Service {
-        Service::start(Arc::clone(&self.runtime), Arc::new(Unattached(Arc::clone(&self.fabric))), spec)
+        Service::start(self.runtime.clone(), Arc::new(Unattached(Arc::clone(&self.fabric))), spec)
     }
 
     /// Stops a service; nothing may be left of it.
@@ -422,7 +422,7 @@ async fn only_an_attached_one_reaches_what_is_in_the_private_network() {
     let _takes = AbortOnDropHandle::new(tokio::spawn(async move { while listener.accept().await.is_ok() {} }));
 
     let attached = Arc::new(Attached(Arc::clone(&rig.fabric)));
-    let inside = Service::start(Arc::clone(&rig.runtime), attached, rig.spec());
+    let inside = Service::start(rig.runtime.clone(), attached, rig.spec());
     let outside = rig.start(ServiceSpec { id: "outside".to_owned(), ..rig.spec() });
     for service in [&inside, &outside] {
         assert_eq!(service.settled().await.state, ServiceState::Ready);

@@ -13,12 +13,16 @@ use stackproof_cloud::{
     planes,
     server::{Config, Server},
 };
+use stackproof_planes::network::Choice;
 use tokio::{
     io::AsyncReadExt,
     signal::unix::{SignalKind, signal},
 };
 
 use super::exec;
+
+/// The variable that chooses how networks and containers are had.
+pub(super) const CHOICE: &str = "STACKPROOF_PLANES";
 
 /// What to do with the local cloud.
 #[derive(Subcommand)]
@@ -31,6 +35,9 @@ pub(crate) enum Cloud {
         /// Keep nothing on disk.
         #[arg(long)]
         in_memory: bool,
+        /// How networks and containers are had: native, docker, loopback, or automatic for the best there is.
+        #[arg(long, env = CHOICE, default_value = "automatic")]
+        driver: Choice,
     },
     /// Stop it.
     Stop,
@@ -67,6 +74,8 @@ pub(crate) struct Serve {
     /// Run databases, containers and networks behind the API.
     #[arg(long)]
     planes: bool,
+    #[arg(long, env = CHOICE, default_value = "automatic")]
+    driver: Choice,
     /// End when standard input does: with the process that started it.
     #[arg(long)]
     until_stdin_closes: bool,
@@ -79,7 +88,7 @@ pub(crate) async fn run(command: Cloud) -> Result<(), Failure> {
     }
     let home = CloudHome::at(&Workspace::find()?.cloud_dir())?;
     match command {
-        Cloud::Start { profile, in_memory } => start(&home, profile, !in_memory).await,
+        Cloud::Start { profile, in_memory, driver } => start(&home, profile, !in_memory, driver).await,
         Cloud::Stop => {
             match home.stop().await? {
                 Stopped::InOrder(pid) => anstream::println!("The local cloud (process {pid}) has stopped."),
@@ -100,8 +109,8 @@ pub(crate) async fn run(command: Cloud) -> Result<(), Failure> {
     }
 }
 
-async fn start(home: &CloudHome, profile: Profile, keep: bool) -> Result<(), Failure> {
-    let running = home.start(profile, keep).await?;
+async fn start(home: &CloudHome, profile: Profile, keep: bool, driver: Choice) -> Result<(), Failure> {
+    let running = home.start(profile, keep, driver).await?;
     let ready = running.ready();
     anstream::println!("The local cloud runs as process {}.", ready.pid);
     anstream::println!("  API      {}", ready.api_url);
@@ -200,12 +209,13 @@ async fn be_the_cloud(serve: Serve) -> Result<(), Failure> {
 }
 
 /// Whatever this machine can run.
-fn everything(home: &CloudHome, kept: bool) -> Result<planes::Config, Failure> {
+fn everything(home: &CloudHome, kept: bool, driver: Choice) -> Result<planes::Config, Failure> {
     let helper = std::env::current_exe();
     Ok(planes::Config::Everything {
         folder: home.planes_dir(kept)?,
         cache: CloudHome::planes_cache()?,
         helper: helper.map_err(|error| Failure::environment("this program's file is not known").because(error))?,
+        driver,
     })
 }
 
@@ -220,6 +230,6 @@ fn config(serve: &Serve, home: &CloudHome) -> Result<Config, Failure> {
         ports: [0; 4],
         control: !serve.no_control,
         foreign: gateway::Foreign::Tunnel,
-        planes: if serve.planes { everything(home, serve.keep)? } else { planes::Config::Nothing },
+        planes: if serve.planes { everything(home, serve.keep, serve.driver)? } else { planes::Config::Nothing },
     })
 }

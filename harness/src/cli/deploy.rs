@@ -14,6 +14,7 @@ use stackproof::{
     target::{CloudHome, Target},
 };
 use stackproof_cloud::kernel::Profile;
+use stackproof_planes::network::Choice;
 
 /// The project's own program. Of another, put into its place, only Pulumi knows what it needs.
 const OWN: &str = "stackproof-infra";
@@ -49,7 +50,7 @@ pub(crate) async fn run(deploy: Deploy, operation: Operation) -> Result<(), Fail
     }
     if deploy.target != TargetName::Scaleway && cloud.running().await.is_err() {
         progress.say("No local cloud is running; starting one.");
-        cloud.start(Profile::Instant, true).await?;
+        cloud.start(Profile::Instant, true, Choice::Automatic).await?;
     }
     let target = Target::running(deploy.target, &cloud).await?;
     let settings = Settings::of(&workspace, &deploy.stack, deploy.target);

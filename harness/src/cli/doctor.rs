@@ -5,6 +5,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 use stackproof::toolchain::{Cache, Clients, Found, Toolchain};
 use stackproof::{Failure, Progress};
+use stackproof_planes::network::{Choice, Driver, Fabric};
+
+use super::cloud::CHOICE;
 
 /// Show the tools stackproof works with: which are there, from where, and what is missing.
 #[derive(Args)]
@@ -15,10 +18,13 @@ pub(crate) struct Doctor {
     /// Install what is missing now rather than on first need.
     #[arg(long)]
     install: bool,
+    /// How networks and containers are to be had: native, docker, loopback, or automatic for the best there is.
+    #[arg(long, env = CHOICE, default_value = "automatic")]
+    driver: Choice,
 }
 
 impl Doctor {
-    pub(crate) fn run(self) -> Result<(), Failure> {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
         if self.install {
             let progress = Progress::detect();
             Toolchain::postgres(&progress)?;
@@ -28,11 +34,13 @@ impl Doctor {
         let found = Toolchain::look()?;
         let cache = Cache::of_user()?;
         let ready = found.iter().all(Found::is_ready);
+        let driver = Fabric::look(self.driver).await;
         if self.json {
-            let document = json!({ "schema": 1, "ready": ready, "cache": cache.root(), "tools": found });
+            let document = json!({ "schema": 1, "ready": ready, "cache": cache.root(), "tools": found,
+                "planes": { "driver": driver.name(), "isolation": driver.isolation() } });
             anstream::println!("{document:#}");
         } else {
-            show(&found, &cache);
+            show(&found, &cache, &driver);
         }
         match found.iter().find_map(|found| found.missing.as_ref().filter(|_| !found.is_ready())) {
             None => Ok(()),
@@ -45,7 +53,7 @@ impl Doctor {
     }
 }
 
-fn show(found: &[Found], cache: &Cache) {
+fn show(found: &[Found], cache: &Cache, driver: &Driver) {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["TOOL", "VERSION", "FROM", "SHA-256", "WHERE"]);
@@ -67,8 +75,28 @@ fn show(found: &[Found], cache: &Cache) {
         anstream::println!("note: {note}");
     }
     anstream::println!("cache: {}", cache.root().display());
+    tell(driver);
     let later = found.iter().filter(|found| found.tool.is_none() && found.installable.is_some()).count();
     if later > 0 && found.iter().all(Found::is_ready) {
         anstream::println!("next: nothing to do, or stackproof doctor --install to have the rest at once");
+    }
+}
+
+/// How networks and containers are had, and what is not proven by that.
+fn tell(driver: &Driver) {
+    let isolation = driver.isolation();
+    match driver {
+        Driver::Namespaces => anstream::println!("networks and containers: native, isolation is provable"),
+        Driver::Docker { daemon } => anstream::println!("networks and containers: {daemon}"),
+        Driver::Loopback { missing } => anstream::println!("networks and containers: loopback only ({missing})"),
+    }
+    for kept in &isolation.holds {
+        anstream::println!("  kept apart: {kept}");
+    }
+    for open in &isolation.open {
+        anstream::println!("  not kept apart: {open}");
+    }
+    if let Some(next) = &isolation.next_step {
+        anstream::println!("  for proof: {next}");
     }
 }

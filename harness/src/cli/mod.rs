@@ -117,7 +117,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::BenchResponder(responder) => bench::respond(responder).boxed(),
         Command::Conformance(arguments) => return runtime.block_on(conformance::run(arguments)),
         Command::Report(arguments) => return report::run(arguments),
-        Command::Doctor(doctor) => return doctor.run().map(|()| Exit::Success),
+        Command::Doctor(doctor) => doctor.run().boxed(),
         Command::Cloud(command) => cloud::run(command).boxed(),
         Command::Image(command) => image::run(command).boxed(),
         Command::Fault(command) => fault::run(command).boxed(),

@@ -22,6 +22,7 @@ use nix::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use stackproof_cloud::{kernel::Profile, planes::Planes, server::Ready, services::Organization};
+use stackproof_planes::network::Choice;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -59,6 +60,8 @@ pub struct Launch {
     pub detached: bool,
     /// Whether databases, containers and networks run behind its API.
     pub planes: bool,
+    /// How networks and containers are had; automatic: as this process's environment says.
+    pub driver: Choice,
 }
 
 impl Launch {
@@ -71,6 +74,7 @@ impl Launch {
             profile: Profile::Instant,
             detached: false,
             planes: false,
+            driver: Choice::Automatic,
         }
     }
 }
@@ -98,6 +102,9 @@ impl CloudProcess {
         }
         if launch.planes {
             command.arg("--planes");
+        }
+        if launch.driver != Choice::Automatic {
+            command.args(["--driver", launch.driver.name()]);
         }
         if !launch.control {
             command.arg("--no-control");
@@ -336,7 +343,7 @@ impl CloudHome {
     ///
     /// # Errors
     /// When it runs already, or cannot start.
-    pub async fn start(&self, profile: Profile, keep: bool) -> Result<Running, Failure> {
+    pub async fn start(&self, profile: Profile, keep: bool, driver: Choice) -> Result<Running, Failure> {
         if let Ok(running) = self.running().await {
             return Err(Failure::usage(format!("the local cloud runs already, as process {}", running.ready.pid))
                 .next("stackproof cloud stop"));
@@ -345,7 +352,7 @@ impl CloudHome {
             // It may have run with its state elsewhere: this one would not find all of it.
             self.sweep().await?;
         }
-        let launch = Launch { keep, detached: true, profile, planes: true, ..Launch::new(&self.folder) };
+        let launch = Launch { keep, detached: true, profile, planes: true, driver, ..Launch::new(&self.folder) };
         let process = CloudProcess::launch(&launch).await?;
         let running = Running { ready: process.ready.clone(), organization: process.organization.clone(), kept: keep };
         let json = serde_json::to_vec_pretty(&running).map_err(|error| unusable(&self.running_path(), &error))?;

@@ -34,13 +34,17 @@ pub(super) fn routes(planes: Behind) -> Router {
         .with_state(planes)
 }
 
-/// What runs, what cannot, what is in trouble, and whether isolation can be proven.
+/// What runs and how, what cannot, what is in trouble, and whether isolation can be proven.
 async fn tell(State(planes): State<Behind>) -> Json<Value> {
     Json(match &planes {
         Some(planes) => json!({
-            "runs": true, "missing": planes.missing(), "troubles": planes.troubles(), "isolation": planes.isolation(),
+            "runs": true,
+            "driver": planes.driver().name(),
+            "missing": planes.missing(),
+            "troubles": planes.troubles(),
+            "isolation": planes.isolation(),
         }),
-        None => json!({"runs": false, "missing": [], "troubles": [], "isolation": null}),
+        None => json!({"runs": false, "driver": null, "missing": [], "troubles": [], "isolation": null}),
     })
 }
 

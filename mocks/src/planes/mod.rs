@@ -26,8 +26,9 @@ use axum::body::Body;
 use http::{Request, Response};
 use serde_json::Value;
 use stackproof_planes::{
-    containers::{Helper, Runtime, ServiceStatus},
+    containers::{Engine, Error, Helper, Runtime, ServiceStatus},
     databases::Databases,
+    docker,
     network::{Door, Driver, Fabric, Isolation, Probe},
 };
 use tokio::sync::watch;
@@ -48,12 +49,16 @@ use tunnel::Tunnels;
 use unit::Units;
 
 pub use guests::Entrance;
+pub use stackproof_planes::network::Choice;
 
 /// How long an answer waits for what runs behind it, at most.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long containers may take to end with the cloud, and again when they are killed.
 const FAREWELL: Duration = Duration::from_secs(3);
+
+/// The folder, in that of what runs, which is there as long as a Docker daemon may have something of the cloud.
+const DOCKER: &str = "docker";
 
 /// What is to run behind a cloud's API.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +74,8 @@ pub enum Config {
         cache: PathBuf,
         /// The program that can be a container's helper.
         helper: PathBuf,
+        /// How networks and containers are to be had.
+        driver: Choice,
     },
 }
 
@@ -101,6 +108,9 @@ pub struct Planes {
     tunnels: Tunnels,
     /// What this machine cannot run, and what to do about it.
     missing: Vec<String>,
+    /// The folder of what a Docker daemon runs.
+    docker: PathBuf,
+    fabric: Arc<Fabric>,
     isolation: Isolation,
     stop: CancellationToken,
 }
@@ -110,16 +120,16 @@ impl Planes {
     ///
     /// What this machine cannot run is left out, and told by [`Planes::missing`].
     pub async fn start(cloud: &Arc<Cloud>, blobs: Blobs, config: &Config, front: Front<'_>) -> Option<Arc<Self>> {
-        let Config::Everything { folder, cache, helper } = config else { return None };
+        let Config::Everything { folder, cache, helper, driver } = config else { return None };
         let (databases, containers) = (folder.join("databases"), folder.join("containers"));
         // At the same time: a cloud is to answer soon.
-        let (driver, databases, runtime) = tokio::join!(
-            Driver::detect(),
+        let (fabric, databases, runtime) = tokio::join!(
+            Fabric::open(*driver, folder),
             Databases::open(&databases, cache),
             Runtime::open(&containers, Helper::at(helper))
         );
-        let isolation = driver.isolation();
-        let fabric = Arc::new(Fabric::new(driver));
+        let isolation = fabric.driver().isolation();
+        let fabric = Arc::new(fabric);
         let doors = Arc::new(Doors::new(Arc::clone(&fabric)));
         doors.set("gateway", vec![doors::gateway(front.direct)]).await;
         let guests = Arc::new(Guests::new(Arc::clone(&fabric), Arc::clone(&doors), front.foreign));
@@ -133,11 +143,13 @@ impl Planes {
         let databases = databases.map_err(|error| missing.push(format!("databases: {error}"))).ok();
         let known = servers.ok().filter(|_| databases.is_some());
         let serverless = known.map(|servers| Serverless::new(&servers, front.authority, &blobs, cloud));
-        let runtime = runtime.map_err(|error| missing.push(format!("containers: {error}"))).ok();
         let runtime = runtime.map(|runtime| runtime.trusting(front.authority.certificate_pem().to_owned()));
+        let docker = folder.join(DOCKER);
+        let runtime = engine(&fabric, &docker, runtime);
+        let runtime = runtime.map_err(|error| missing.push(format!("containers: {error}"))).ok();
         let stop = CancellationToken::new();
         let containers = runtime.map(|runtime| {
-            let plane = containers::Plane::new(Arc::new(runtime), Arc::clone(&fabric), blobs, Arc::downgrade(cloud));
+            let plane = containers::Plane::new(runtime, Arc::clone(&fabric), blobs, Arc::downgrade(cloud));
             Arc::new(Units::new(plane, cloud))
         });
         let planes = Arc::new(Self {
@@ -153,6 +165,8 @@ impl Planes {
             own: front.own,
             direct: front.direct,
             missing,
+            docker,
+            fabric,
             isolation,
             stop,
         });
@@ -170,7 +184,13 @@ impl Planes {
     /// What could not be removed, and why.
     pub async fn sweep(folder: &Path, cache: &Path, helper: &Path) -> Result<(), String> {
         // Whoever opens a folder sweeps it first.
-        let (databases, containers) = (folder.join("databases"), folder.join("containers"));
+        let (databases, containers, docker) =
+            (folder.join("databases"), folder.join("containers"), folder.join(DOCKER));
+        if docker.is_dir() {
+            let daemon = docker::Daemon::find(folder).await.map_err(|error| error.to_string())?;
+            let networks = docker::Networks::open(Arc::new(daemon)).await.map_err(|error| error.to_string())?;
+            leave(&networks, &docker).await?;
+        }
         if containers.is_dir() {
             Runtime::open(&containers, Helper::at(helper)).await.map_err(|error| error.to_string())?;
         }
@@ -183,6 +203,11 @@ impl Planes {
     /// What this machine cannot run, each with what to do about it.
     pub fn missing(&self) -> &[String] {
         &self.missing
+    }
+
+    /// How networks and containers are had.
+    pub fn driver(&self) -> &Driver {
+        self.fabric.driver()
     }
 
     /// Whether it can be proven here that what must not be reachable is not.
@@ -327,6 +352,30 @@ impl Planes {
         if let Some(databases) = &self.databases {
             databases.stop().await;
         }
+        if let Some(networks) = self.fabric.docker()
+            && let Err(error) = leave(networks, &self.docker).await
+        {
+            tracing::error!(%error, "something of this cloud is left at the Docker daemon; its next start removes it");
+        }
+    }
+}
+
+/// Who runs containers.
+fn engine(fabric: &Fabric, folder: &Path, runtime: Result<Runtime, Error>) -> Result<Arc<dyn Engine>, Error> {
+    match fabric.docker() {
+        Some(networks) => Ok(Arc::new(docker::Containers::open(folder, Arc::clone(networks))?)),
+        None => Ok(Arc::new(runtime?)),
+    }
+}
+
+/// Removes whatever a Docker daemon has of this cloud, and then what tells that it may have something.
+async fn leave(networks: &docker::Networks, folder: &Path) -> Result<(), String> {
+    networks.close().await.map_err(|error| error.to_string())?;
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("removing {}: {error}", folder.display()))
+        }
+        _ => Ok(()),
     }
 }
 

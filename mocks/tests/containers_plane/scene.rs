@@ -56,6 +56,7 @@ impl Scene {
                 folder: folder.path().join("planes"),
                 cache: Path::new(env!("CARGO_TARGET_TMPDIR")).join("databases"),
                 helper: std::env::current_exe().unwrap(),
+                driver: planes::Choice::Native,
             },
         };
         let server = Server::start(config).await.unwrap();

@@ -81,6 +81,7 @@ impl Scene {
                 folder: folder.path().join("planes"),
                 cache,
                 helper: "no-containers-here".into(),
+                driver: planes::Choice::Native,
             },
         };
         let server = Server::start(config).await.unwrap();

@@ -24,6 +24,7 @@ use tokio::{
 use super::{
     ContainerSpec, Ended, Error, Exit, Helper, Image, Logs, Refused, Result, Stream, Usage,
     control::Control,
+    engine::Inside,
     helper::{Order, Send, Told},
     image, runtime, trust,
 };
@@ -37,15 +38,20 @@ const SIGKILL: i32 = nix::libc::SIGKILL;
 /// A container that was started. It ends when this is dropped.
 pub struct Container {
     id: String,
-    pid: i32,
     began: Instant,
+    inside: Box<dyn Inside>,
+    logs: Logs,
+    ask: mpsc::UnboundedSender<i32>,
+    exit: watch::Receiver<Option<Exit>>,
+}
+
+/// One whose process is this machine's.
+struct Native {
+    pid: i32,
     place: Place,
     address: IpAddr,
     control: Control,
     folder: PathBuf,
-    logs: Logs,
-    ask: mpsc::UnboundedSender<i32>,
-    exit: watch::Receiver<Option<Exit>>,
 }
 
 #[expect(clippy::too_many_arguments, reason = "each is one thing, and there is one caller")]
@@ -108,21 +114,28 @@ pub(super) async fn start(
         folder: folder.to_owned(),
     };
     tokio::spawn(watching.run(asked, tell));
-    Ok(Container {
-        id: spec.id.clone(),
+    let inside = Native {
         pid,
-        began: Instant::now(),
         place: member.place.clone(),
         address: member.address().unwrap_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
         control: control.clone(),
         folder: folder.to_owned(),
-        logs,
-        ask,
-        exit,
-    })
+    };
+    Ok(Container::new(spec.id.clone(), Box::new(inside), logs, ask, exit))
 }
 
 impl Container {
+    /// One that has begun. Signals are sent to it through `ask`, whose end ends it; `exit` tells how it ended.
+    pub(crate) fn new(
+        id: String,
+        inside: Box<dyn Inside>,
+        logs: Logs,
+        ask: mpsc::UnboundedSender<i32>,
+        exit: watch::Receiver<Option<Exit>>,
+    ) -> Self {
+        Self { id, began: Instant::now(), inside, logs, ask, exit }
+    }
+
     /// Its id.
     pub fn id(&self) -> &str {
         &self.id
@@ -130,7 +143,7 @@ impl Container {
 
     /// The process number of its first process, as the machine counts.
     pub fn pid(&self) -> i32 {
-        self.pid
+        self.inside.pid()
     }
 
     /// How long ago it began.
@@ -140,17 +153,22 @@ impl Container {
 
     /// Where it listens, when it does.
     pub fn address(&self, port: u16) -> SocketAddr {
-        SocketAddr::new(self.address, port)
+        self.inside.address(port)
     }
 
     /// Connects to a port of it, from inside of its network.
     pub async fn connect(&self, port: u16) -> std::io::Result<TcpStream> {
-        self.place.connect(self.address(port)).await
+        self.inside.connect(port).await
+    }
+
+    /// Whether it listens on a port.
+    pub(super) async fn listens(&self, port: u16) -> bool {
+        self.inside.listens(port).await
     }
 
     /// Whether it listens on a port where only it can reach it.
     pub(super) async fn connect_itself(&self, port: u16) -> bool {
-        self.place.connect(SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), port)).await.is_ok()
+        self.inside.connect_itself(port).await
     }
 
     /// What it says.
@@ -160,12 +178,12 @@ impl Container {
 
     /// What it uses.
     pub fn usage(&self) -> Result<Usage> {
-        self.control.usage()
+        self.inside.usage()
     }
 
-    /// The files it has written.
-    pub(super) fn written(&self) -> PathBuf {
-        self.folder.join("upper")
+    /// Where the files are that it has written; none: they cannot be seen from here.
+    pub(super) fn written(&self) -> Option<PathBuf> {
+        self.inside.written()
     }
 
     /// How it ended; none: it runs.
@@ -195,7 +213,7 @@ impl Container {
     /// Asks it to end, and ends it where it does not within the time given. A program that has nothing to do at its end
     /// is not waited for.
     pub async fn stop(&self, grace: Duration) -> Exit {
-        if self.listens_to(SIGTERM) {
+        if self.inside.heeds(SIGTERM) {
             self.signal(SIGTERM);
             if let Ok(exit) = tokio::time::timeout(grace, self.ended()).await {
                 return exit;
@@ -204,9 +222,36 @@ impl Container {
         self.signal(SIGKILL);
         self.ended().await
     }
+}
 
-    /// Whether its first process would notice: as the first in its namespace it is sent only what it handles.
-    fn listens_to(&self, signal: i32) -> bool {
+#[async_trait::async_trait]
+impl Inside for Native {
+    fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    fn address(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.address, port)
+    }
+
+    async fn connect(&self, port: u16) -> std::io::Result<TcpStream> {
+        self.place.connect(self.address(port)).await
+    }
+
+    async fn connect_itself(&self, port: u16) -> bool {
+        self.place.connect(SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), port)).await.is_ok()
+    }
+
+    fn usage(&self) -> Result<Usage> {
+        self.control.usage()
+    }
+
+    fn written(&self) -> Option<PathBuf> {
+        Some(self.folder.join("upper"))
+    }
+
+    /// As the first in its namespace it is sent only what it handles.
+    fn heeds(&self, signal: i32) -> bool {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
         let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);

@@ -59,7 +59,7 @@ pub async fn listening(container: &Container, port: u16, within: Duration) -> Re
     let waiting = async {
         loop {
             looks.tick().await;
-            if container.connect(port).await.is_ok() {
+            if container.listens(port).await {
                 return;
             }
         }
@@ -78,10 +78,10 @@ pub async fn listening(container: &Container, port: u16, within: Duration) -> Re
 /// Tries once whether a container is well.
 pub async fn check(container: &Container, port: u16, check: &Check, within: Duration) -> Result<(), Unhealthy> {
     let tried = async {
-        let stream = container.connect(port).await?;
         match check {
-            Check::Tcp => Ok(()),
-            Check::Http { path } => ask(stream, path).await,
+            Check::Tcp if container.listens(port).await => Ok(()),
+            Check::Tcp => Err(io::Error::other(format!("nobody listens on port {port}"))),
+            Check::Http { path } => ask(container.connect(port).await?, path).await,
         }
     };
     tokio::select! {

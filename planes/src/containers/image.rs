@@ -46,17 +46,25 @@ pub struct Image {
     pub(super) root: PathBuf,
 }
 
+impl Image {
+    /// One that an engine keeps in a way of its own.
+    pub(crate) fn kept_elsewhere(digest: String, config: ImageConfiguration) -> Self {
+        Self { digest, config, root: PathBuf::new() }
+    }
+}
+
 /// The hexadecimal part of a digest.
-pub(super) fn hex_of(digest: &str) -> Option<&str> {
+pub(crate) fn hex_of(digest: &str) -> Option<&str> {
     digest.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// Checks a manifest and its blobs, and unpacks them below `images`, unless they are there already.
-pub(super) fn unpack(images: &Path, manifest: &[u8], blobs: &dyn Blobs) -> Result<Image> {
-    let digest = format!("sha256:{}", hex::encode(Sha256::digest(manifest)));
-    if let Some(image) = load(images, &digest)? {
-        return Ok(image);
-    }
+/// The digest of a manifest.
+pub(crate) fn digest_of(manifest: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(manifest)))
+}
+
+/// Reads a manifest, and the configuration of an image for this machine.
+pub(crate) fn read(manifest: &[u8], blobs: &dyn Blobs) -> Result<(ImageManifest, Vec<u8>)> {
     let manifest =
         ImageManifest::from_reader(manifest).map_err(|error| Error::Image(format!("its manifest: {error}")))?;
     let mut config = Vec::new();
@@ -67,6 +75,16 @@ pub(super) fn unpack(images: &Path, manifest: &[u8], blobs: &dyn Blobs) -> Resul
         .map_err(Error::machine("reading an image's configuration"))?;
     from.finish()?;
     suits(&parse(&config)?)?;
+    Ok((manifest, config))
+}
+
+/// Checks a manifest and its blobs, and unpacks them below `images`, unless they are there already.
+pub(super) fn unpack(images: &Path, manifest: &[u8], blobs: &dyn Blobs) -> Result<Image> {
+    let digest = digest_of(manifest);
+    if let Some(image) = load(images, &digest)? {
+        return Ok(image);
+    }
+    let (manifest, config) = read(manifest, blobs)?;
 
     let folder = folder(images, &digest)?;
     let making = folder.with_extension(UNFINISHED);
@@ -122,7 +140,7 @@ fn folder(images: &Path, digest: &str) -> Result<PathBuf> {
     Ok(images.join(hex))
 }
 
-fn parse(config: &[u8]) -> Result<ImageConfiguration> {
+pub(crate) fn parse(config: &[u8]) -> Result<ImageConfiguration> {
     ImageConfiguration::from_reader(config).map_err(|error| Error::Image(format!("its configuration: {error}")))
 }
 
@@ -139,13 +157,13 @@ fn suits(config: &ImageConfiguration) -> Result<()> {
     Err(Error::Image(format!("it is for {system}/{machine}, this machine is linux/{here}")))
 }
 
-fn checked(blobs: &dyn Blobs, digest: &str) -> Result<Checked> {
+pub(crate) fn checked(blobs: &dyn Blobs, digest: &str) -> Result<Checked> {
     let from = blobs.open(digest).map_err(|error| Error::Image(format!("blob {digest}: {error}")))?;
     Ok(Checked { from, digest: digest.to_owned(), hash: Sha256::new() })
 }
 
 /// A blob, its content held against its digest.
-struct Checked {
+pub(crate) struct Checked {
     from: Box<dyn Read + Send>,
     digest: String,
     hash: Sha256,
@@ -160,7 +178,8 @@ impl Read for Checked {
 }
 
 impl Checked {
-    fn finish(mut self) -> Result<()> {
+    /// Reads what is left; the content has to be that of the digest.
+    pub(crate) fn finish(mut self) -> Result<()> {
         io::copy(&mut self, &mut io::sink()).map_err(|error| Error::Image(format!("blob {}: {error}", self.digest)))?;
         let is = hex::encode(self.hash.finalize());
         if Some(is.as_str()) == hex_of(&self.digest) {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Container, ContainerSpec, Error, Logs, Runtime, ServiceSpec, Unhealthy, health, storage};
+use super::{Container, ContainerSpec, Engine, Error, Logs, ServiceSpec, Unhealthy, health, storage};
 use crate::network::{self, Fabric, Member, MemberSpec};
 
 /// How often a container that is to become well is asked.
@@ -41,7 +41,7 @@ impl Places for Unattached {
 pub(super) struct Job {
     pub(super) id: String,
     pub(super) spec: ServiceSpec,
-    pub(super) runtime: Arc<Runtime>,
+    pub(super) runtime: Arc<dyn Engine>,
     pub(super) places: Arc<dyn Places>,
     pub(super) logs: Logs,
     /// Set when it is to end: it takes no more requests.
@@ -114,6 +114,7 @@ impl Job {
             command: self.spec.command.clone(),
             args: self.spec.args.clone(),
             env,
+            ports: vec![self.spec.port],
             limits: self.spec.limits,
         };
         self.runtime.start(spec, &image, member, self.logs.clone()).await
@@ -141,9 +142,9 @@ impl Job {
 
     /// Waits until it has more files than it may.
     async fn outgrows(&self, container: &Container) -> Unhealthy {
-        match self.spec.limits.storage {
-            Some(limit) => Unhealthy::Storage { taken: storage::over(&container.written(), limit).await, limit },
-            None => std::future::pending().await,
+        match (self.spec.limits.storage, container.written()) {
+            (Some(limit), Some(folder)) => Unhealthy::Storage { taken: storage::over(&folder, limit).await, limit },
+            _ => std::future::pending().await,
         }
     }
 

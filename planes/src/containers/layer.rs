@@ -12,7 +12,7 @@ use std::{
 use tar::{Archive, EntryType};
 
 /// How large one layer may get.
-const LARGEST: u64 = 16 << 30;
+pub(crate) const LARGEST: u64 = 16 << 30;
 /// How many symbolic links a path may lead over.
 const LINKS: usize = 40;
 const WHITEOUT: &[u8] = b".wh.";
@@ -20,16 +20,20 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// Unpacks a layer, packed or not, into a folder. Nothing outside of the folder is touched, whatever the layer says.
 pub(super) fn apply(root: &Path, from: impl Read) -> io::Result<()> {
+    unpack(root, plain(from)?)
+}
+
+/// The archive that a layer is, whether it was packed or not.
+pub(crate) fn plain<'a>(from: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut from = BufReader::new(from);
     let start = from.fill_buf()?;
-    if start.starts_with(&[0x1f, 0x8b]) {
-        unpack(root, flate2::bufread::MultiGzDecoder::new(from))
+    Ok(if start.starts_with(&[0x1f, 0x8b]) {
+        Box::new(flate2::bufread::MultiGzDecoder::new(from))
     } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        let unpacked = ruzstd::decoding::StreamingDecoder::new(from).map_err(io::Error::other)?;
-        unpack(root, unpacked)
+        Box::new(ruzstd::decoding::StreamingDecoder::new(from).map_err(io::Error::other)?)
     } else {
-        unpack(root, from)
-    }
+        Box::new(from)
+    })
 }
 
 fn unpack(root: &Path, from: impl Read) -> io::Result<()> {

@@ -77,7 +77,7 @@ impl Logs {
     }
 
     /// Takes in all that is said, to its end.
-    pub(super) async fn read(self, container: String, stream: Stream, from: impl AsyncRead + Unpin) {
+    pub(crate) async fn read(self, container: String, stream: Stream, from: impl AsyncRead + Unpin) {
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
         loop {

@@ -6,12 +6,13 @@
 
 mod container;
 mod control;
+mod engine;
 mod health;
 pub mod helper;
-mod image;
+pub(crate) mod image;
 mod init;
 mod instance;
-mod layer;
+pub(crate) mod layer;
 mod logs;
 mod runtime;
 mod service;
@@ -21,6 +22,8 @@ mod trust;
 
 pub use container::Container;
 pub use control::Usage;
+pub use engine::Engine;
+pub(crate) use engine::Inside;
 pub use health::{Unhealthy, check, listening};
 pub use helper::Helper;
 pub use image::{Blobs, Folder, Image};
@@ -53,6 +56,9 @@ pub enum Error {
     /// Its network could not be made.
     #[error(transparent)]
     Network(#[from] crate::network::Error),
+    /// The Docker daemon did not do it.
+    #[error(transparent)]
+    Docker(#[from] crate::docker::Error),
     /// No container starts any more.
     #[error("the containers have been stopped")]
     Closed,

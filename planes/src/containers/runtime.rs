@@ -45,7 +45,7 @@ impl Runtime {
         if !cfg!(target_os = "linux") || !nix::unistd::geteuid().is_root() {
             return Err(Error::NotSupported {
                 missing: "the right to make namespaces and control groups".to_owned(),
-                next_step: "Run the local cloud on Linux as root.".to_owned(),
+                next_step: "Run the local cloud on Linux as root, or where a Docker daemon answers.".to_owned(),
             });
         }
         let (images, running) = (folder.join("images"), folder.join("running"));

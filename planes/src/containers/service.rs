@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Container, Logs, Places, Runtime, ServiceSpec, ServiceState, ServiceStatus, ServiceUsage};
+use super::{Container, Engine, Logs, Places, ServiceSpec, ServiceState, ServiceStatus, ServiceUsage};
 pub use door::{Connection, DialError, Request};
 
 /// How far the time of a service can be ahead.
@@ -24,7 +24,7 @@ pub struct Service {
 }
 
 struct Shared {
-    runtime: Arc<Runtime>,
+    runtime: Arc<dyn Engine>,
     places: Arc<dyn Places>,
     logs: Logs,
     state: Mutex<State>,
@@ -79,7 +79,7 @@ enum Phase {
 
 impl Service {
     /// Begins. The containers' images have to be in the runtime.
-    pub fn start(runtime: Arc<Runtime>, places: Arc<dyn Places>, spec: ServiceSpec) -> Self {
+    pub fn start(runtime: Arc<dyn Engine>, places: Arc<dyn Places>, spec: ServiceSpec) -> Self {
         let state = State {
             spec,
             deployment: 1,

@@ -18,6 +18,9 @@ pub struct ContainerSpec {
     /// Its environment, on top of the image's.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// The ports it may be asked at.
+    #[serde(default)]
+    pub ports: Vec<u16>,
     /// What it may use.
     #[serde(default)]
     pub limits: Limits,

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -11,12 +12,13 @@ use ipnet::IpNet;
 use tokio::sync::Mutex;
 
 use super::{
-    Attachment, Door, Driver, Error, MemberSpec, Namespace, NetworkSpec, Place, Probe, Resolver, Result, View, VpcSpec,
-    links,
+    Attachment, Choice, Door, Driver, Error, MemberSpec, Namespace, NetworkSpec, Place, Probe, Resolver, Result, View,
+    VpcSpec, links,
     outside::{Outside, Uplink},
     router::Router,
     world::{PRIVATE, World, range},
 };
+use crate::docker::{Daemon, Networks};
 
 /// Where names are asked for in a member's namespace.
 const NAMESERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53));
@@ -26,6 +28,7 @@ const DEFAULT_RANK: u32 = 1000;
 /// The networks of one cloud. All of it ends when it is dropped and the processes inside have ended.
 pub struct Fabric {
     driver: Driver,
+    docker: Option<Arc<Networks>>,
     state: Mutex<State>,
 }
 
@@ -84,7 +87,35 @@ pub(super) fn unknown(what: &'static str, id: &str) -> Error {
 impl Fabric {
     /// One without networks.
     pub fn new(driver: Driver) -> Self {
-        Self { driver, state: Mutex::default() }
+        Self { driver, docker: None, state: Mutex::default() }
+    }
+
+    /// One without networks, which will be those of a Docker daemon.
+    pub fn of_docker(networks: Arc<Networks>) -> Self {
+        let driver = Driver::Docker { daemon: networks.daemon().told().to_owned() };
+        Self { driver, docker: Some(networks), state: Mutex::default() }
+    }
+
+    /// One without networks, with the best driver there is here, or the one that is wanted. Where that cannot be had,
+    /// the driver is loopback and says why. The folder tells what a daemon has of this cloud from that of another.
+    pub async fn open(choice: Choice, folder: &Path) -> Self {
+        match choose(choice, folder).await {
+            (driver, None) => Self::new(driver),
+            (_, Some(daemon)) => match Networks::open(Arc::new(daemon)).await {
+                Ok(networks) => Self::of_docker(Arc::new(networks)),
+                Err(error) => Self::new(Driver::Loopback { missing: error.to_string() }),
+            },
+        }
+    }
+
+    /// The driver that [`Fabric::open`] would take. Nothing is changed for that.
+    pub async fn look(choice: Choice) -> Driver {
+        choose(choice, Path::new("")).await.0
+    }
+
+    /// The Docker daemon's networks, where those are used.
+    pub fn docker(&self) -> Option<&Arc<Networks>> {
+        self.docker.as_ref()
     }
 
     /// How networks are made here.
@@ -131,13 +162,16 @@ impl Fabric {
 
     /// Makes a private network, or brings it to what is wanted: ranges can be added, names replaced.
     pub async fn set_network(&self, spec: NetworkSpec) -> Result<()> {
-        if !self.isolates() {
+        if !self.isolates() && self.docker.is_none() {
             return Ok(());
         }
         for subnet in &spec.subnets {
             if !subnet.range.contains(&subnet.router) {
                 return Err(Error::Wrong(format!("the router's address {} is not in {}", subnet.router, subnet.range)));
             }
+        }
+        if let Some(docker) = &self.docker {
+            return docker.set_network(spec).await;
         }
         let mut state = self.state.lock().await;
         let router = state.routers.get_mut(&spec.vpc).ok_or_else(|| unknown("VPC", &spec.vpc))?;
@@ -146,6 +180,9 @@ impl Fabric {
 
     /// Removes a private network. It must have no members.
     pub async fn remove_network(&self, id: &str) -> Result<()> {
+        if let Some(docker) = &self.docker {
+            return docker.remove_network(id).await;
+        }
         let mut state = self.state.lock().await;
         let used = state.members.values().find(|m| m.spec.attachments.iter().any(|a| a.network == id));
         if let Some(by) = used {
@@ -167,7 +204,12 @@ impl Fabric {
     }
 
     /// Makes a member, or brings its attachments to what is wanted.
+    ///
+    /// With a Docker daemon it is a place for a container; see [`Fabric::set_server`].
     pub async fn set_member(&self, spec: MemberSpec) -> Result<Arc<Member>> {
+        if let Some(docker) = &self.docker {
+            return docker.set_container(spec).await;
+        }
         if !self.isolates() {
             let addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
             return Ok(Arc::new(Member { id: spec.id, place: Place::Host, addresses, nameserver: None }));
@@ -185,8 +227,21 @@ impl Fabric {
         made.map(|()| member)
     }
 
+    /// Makes a member whose processes are started in its place, not by a daemon. It can listen at those of its addresses
+    /// that it is told to have.
+    pub async fn set_server(&self, spec: MemberSpec) -> Result<Arc<Member>> {
+        match &self.docker {
+            Some(docker) => docker.set_server(spec).await,
+            None => self.set_member(spec).await,
+        }
+    }
+
     /// Removes a member. Processes inside lose their network.
     pub async fn remove_member(&self, id: &str) -> Result<()> {
+        if let Some(docker) = &self.docker {
+            docker.remove_member(id).await;
+            return Ok(());
+        }
         let mut state = self.state.lock().await;
         let Some(mut plugged) = state.members.remove(id) else { return Ok(()) };
         let nothing = MemberSpec { id: id.to_owned(), attachments: Vec::new(), doors: false };
@@ -219,6 +274,23 @@ impl Fabric {
     pub async fn probe(&self, member: &str, to: SocketAddr, patience: Duration) -> Result<Probe> {
         let from = self.member(member).await.ok_or_else(|| unknown("member", member))?;
         Ok(from.place.probe(to, patience).await)
+    }
+}
+
+async fn choose(choice: Choice, folder: &Path) -> (Driver, Option<Daemon>) {
+    let found = match choice {
+        Choice::Loopback => Err("loopback is chosen".to_owned()),
+        Choice::Docker => Daemon::find(folder).await.map_err(|error| error.to_string()),
+        Choice::Automatic | Choice::Native => match Driver::detect().await {
+            Driver::Loopback { missing } if choice == Choice::Automatic => {
+                Daemon::find(folder).await.map_err(|error| format!("{missing}; {error}"))
+            }
+            driver => return (driver, None),
+        },
+    };
+    match found {
+        Ok(daemon) => (Driver::Docker { daemon: daemon.told().to_owned() }, Some(daemon)),
+        Err(missing) => (Driver::Loopback { missing }, None),
     }
 }
 

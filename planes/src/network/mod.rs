@@ -4,6 +4,9 @@
 //! router for each VPC, with a bridge for each private network, and one namespace for each member. The network of the
 //! machine is not touched: no interface, route, rule or mount of it. When the process ends, however it ends, so do the
 //! namespaces.
+//!
+//! Where there are none to be had, private networks are those of a Docker daemon ([`crate::docker`]), or there are none
+//! and everything reaches everything.
 
 mod acl;
 mod driver;
@@ -18,7 +21,7 @@ mod router;
 mod spec;
 mod world;
 
-pub use driver::{Driver, Isolation};
+pub use driver::{Choice, Driver, Isolation};
 pub use fabric::{Fabric, Member};
 pub use forward::Forward;
 pub use names::{Resolver, View};
@@ -58,6 +61,9 @@ pub enum Error {
         /// Its id.
         id: String,
     },
+    /// The Docker daemon did not do it.
+    #[error(transparent)]
+    Docker(#[from] crate::docker::Error),
     /// It is still used.
     #[error("{what} {id:?} is still used by {by:?}")]
     Used {

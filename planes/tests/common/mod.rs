@@ -1,6 +1,7 @@
 //! What the tests of networks and containers share.
 #![allow(dead_code, unused_imports, unused_macros)]
 
+pub(crate) mod dockerd;
 pub(crate) mod image;
 
 use std::{collections::BTreeSet, net::IpAddr};

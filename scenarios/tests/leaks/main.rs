@@ -21,7 +21,7 @@ use stackproof::{
     image::{self, Source},
     target::{Api, CloudHome, Login, Running, Stopped, Target},
 };
-use stackproof_cloud::kernel::Profile;
+use stackproof_cloud::{kernel::Profile, planes::Choice};
 use traces::{Traces, entries, groups};
 
 /// How many are made at once: more would only wait for processors.
@@ -49,7 +49,7 @@ async fn leaves_nothing(databases: usize, containers: usize) {
     let folder = tempfile::tempdir().unwrap();
     let home = CloudHome::at(folder.path()).unwrap();
     let _end = End(home.clone());
-    let running = home.start(Profile::Instant, true).await.unwrap();
+    let running = home.start(Profile::Instant, true, Choice::Automatic).await.unwrap();
     if let Some(missing) = running.control().unwrap().missing().await.unwrap().first() {
         assert!(
             std::env::var_os("STACKPROOF_NEEDS_NAMESPACES").is_none(),
@@ -86,12 +86,12 @@ async fn leaves_nothing(databases: usize, containers: usize) {
     nothing(&seen.after_the_end(&fleet.containers), "after a stop");
 
     // When the next one is killed and another one started, then all runs again, and nothing is left of the killed one
-    let running = home.start(Profile::Instant, true).await.unwrap();
+    let running = home.start(Profile::Instant, true, Choice::Automatic).await.unwrap();
     fleet.answers(&home).await;
     let killed = look(&running);
     kill(running.ready().pid);
     let began = Instant::now();
-    let running = home.start(Profile::Instant, true).await.unwrap();
+    let running = home.start(Profile::Instant, true, Choice::Automatic).await.unwrap();
     fleet.answers(&home).await;
     println!("killed, and all answered again after {:.1} s", began.elapsed().as_secs_f64());
     nothing(&killed.left(), "after a kill and the next start");
@@ -107,7 +107,7 @@ async fn leaves_nothing(databases: usize, containers: usize) {
     nothing(&killed.after_the_end(&fleet.containers), "after a kill and a stop");
 
     // When one in memory runs meanwhile, then it leaves nothing, and the kept databases are there after it
-    home.start(Profile::Instant, false).await.unwrap();
+    home.start(Profile::Instant, false, Choice::Automatic).await.unwrap();
     kill(home.running().await.unwrap().ready().pid);
     assert_eq!(home.stop().await.unwrap(), Stopped::Swept);
     assert!(!home.planes_dir(false).unwrap().exists());

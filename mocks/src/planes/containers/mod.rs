@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use seats::Seats;
 use serde_json::{Value, json};
 use stackproof_planes::{
-    containers::{Connection, DialError, Places, Runtime, Service, ServiceState, ServiceStatus},
+    containers::{Connection, DialError, Engine, Places, Service, ServiceState, ServiceStatus},
     network::Fabric,
 };
 use tokio::{sync::watch, time::timeout};
@@ -27,7 +27,7 @@ use crate::{
 };
 
 pub(super) struct Plane {
-    runtime: Arc<Runtime>,
+    runtime: Arc<dyn Engine>,
     fabric: Arc<Fabric>,
     blobs: Blobs,
     cloud: Weak<Cloud>,
@@ -43,7 +43,7 @@ struct Running {
 }
 
 impl Plane {
-    pub(super) fn new(runtime: Arc<Runtime>, fabric: Arc<Fabric>, blobs: Blobs, cloud: Weak<Cloud>) -> Self {
+    pub(super) fn new(runtime: Arc<dyn Engine>, fabric: Arc<Fabric>, blobs: Blobs, cloud: Weak<Cloud>) -> Self {
         Self { runtime, fabric, blobs, cloud, running: Mutex::default() }
     }
 

@@ -13,7 +13,7 @@ use nix::{
 use parking_lot::Mutex;
 use stackproof_planes::{
     databases::{Databases, Phase, Status},
-    network::{Fabric, MemberSpec, Place},
+    network::{Fabric, MemberSpec},
 };
 use tokio::sync::watch;
 
@@ -64,21 +64,23 @@ impl Servers {
     async fn bring_about(&self, kind: &'static str, key: &str, wanted: &plane::Wanted) -> Result<(), String> {
         let attachments = wanted.attachments.clone();
         let member = MemberSpec { id: key.to_owned(), attachments, doors: false };
-        let member = self.fabric.set_member(member).await.map_err(|error| error.to_string())?;
+        let member = self.fabric.set_server(member).await.map_err(|error| error.to_string())?;
         let mut server = wanted.server.clone();
-        if let Place::Host = member.place {
-            // Without networks of its own it is reached at the public endpoint only.
-            server.private = None;
-        }
+        // Where it has no address in a private network, it is reached at the public endpoint only.
+        server.private = server.private.and_then(|mut private| {
+            private.addresses.retain(|address| member.addresses.contains(address));
+            (!private.addresses.is_empty()).then_some(private)
+        });
+        let mut begins = server.clone();
         if let Some(origin) = &wanted.origin {
-            origin::prepare(self, &mut server, origin).await?;
+            origin::prepare(self, &mut begins, origin).await?;
         }
-        let status = self.databases.apply(server, member.place.clone()).await.map_err(|error| error.to_string())?;
+        let status = self.databases.apply(begins, member.place.clone()).await.map_err(|error| error.to_string())?;
         for (what, problem) in &status.problems {
             tracing::warn!(key, what, problem, "a database is not in everything as it is wanted");
         }
         if let Some(origin) = &wanted.origin {
-            origin::complete(self, &wanted.server, member.place.clone(), origin).await?;
+            origin::complete(self, &server, member.place.clone(), origin).await?;
         }
         self.watch(kind, key);
         if kind == plane::KIND {
