@@ -131,7 +131,10 @@ pub(crate) async fn run(command: States) -> Result<Exit, Failure> {
                     .iter()
                     .map(|entry| json!({"version": entry, "audit": who(&entry.version.id)}))
                     .collect();
-                anstream::println!("{:#}", json!({"schema": 1, "versioning": history.versioning, "versions": rows}));
+                anstream::println!(
+                    "{:#}",
+                    json!({"schema": 1, "versioning": history.versioning, "versions": rows, "without_version": history.without_version})
+                );
                 return Ok(Exit::Success);
             }
             let mut table = plain();
