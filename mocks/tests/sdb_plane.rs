@@ -215,7 +215,10 @@ impl Cloud {
     }
 
     async fn refused(&self, database: &Database, who: &Principal) -> String {
-        self.login(database, who).await.err().expect("the login was let in")
+        match self.login(database, who).await {
+            Err(refused) => refused,
+            Ok(_) => panic!("the login was let in"),
+        }
     }
 
     /// Asks the API about the database until it is so.
@@ -436,7 +439,7 @@ async fn a_deleted_database_is_gone_with_its_files() {
     let database = cloud.database(json!({"name": "app"})).await;
     let client = cloud.login(&database, &cloud.owner()).await.unwrap();
     let at = cloud.at(&database).unwrap();
-    assert_eq!(home.kept(), [database.id.clone()]);
+    assert_eq!(home.kept(), std::slice::from_ref(&database.id));
     let listed = cloud.control("GET", "/planes/endpoints", Value::Null).await;
     assert_eq!(listed, json!([{"host": database.host, "port": 5432, "address": at.to_string()}]));
 

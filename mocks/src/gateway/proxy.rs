@@ -90,9 +90,12 @@ pub struct Config {
     pub listeners: Listeners,
 }
 
+/// From a host and a port to an address of this machine.
+type Find = dyn Fn(&str, u16) -> Option<SocketAddr> + Send + Sync;
+
 /// Finds the address of this machine at which a host of ours answers at a port of its own, in its own protocol.
 #[derive(Clone)]
-pub struct Listeners(Arc<dyn Fn(&str, u16) -> Option<SocketAddr> + Send + Sync>);
+pub struct Listeners(Arc<Find>);
 
 impl Listeners {
     /// Asks this.

@@ -29,7 +29,7 @@ async fn an_instance_made_of_a_snapshot_has_the_data_of_its_moment() {
     // The snapshot is not needed any more, and its files go with it.
     scene.delete(&path).await;
     scene.until(&path, |answer| answer["type"] == "not_found").await;
-    assert_eq!(names(&scene.planes("databases/snapshots")), [String::new(); 0]);
+    assert_eq!(names(&scene.planes("databases/snapshots")), Vec::<String>::new());
     let scene = scene.restart().await;
     scene.reaches(&format!("instances/{copy}"), "ready").await;
     // What the API says comes first; the server follows.
@@ -56,6 +56,6 @@ async fn a_clone_and_a_major_upgrade_have_the_data_and_leave_the_original_alone(
         client.run("DELETE FROM orders").await;
     }
     assert_eq!(scene.connect(&instance).await.number(COUNT).await, 70);
-    assert_eq!(names(&scene.planes("databases/snapshots")), [String::new(); 0], "the copy on the way is gone");
+    assert_eq!(names(&scene.planes("databases/snapshots")), Vec::<String>::new(), "the copy on the way is gone");
     scene.stop().await;
 }

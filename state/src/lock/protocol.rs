@@ -153,7 +153,7 @@ impl Stack {
         }
         let Some(grant) = taken else { return Break::NotFound { standing: Box::new(self.standing(now)) } };
         self.abandon(Abandoned { grant: grant.clone(), ended: now, broken: Some(broken) });
-        Break::Broken { grant }
+        Break::Broken { grant: Box::new(grant) }
     }
 
     /// The traces of an abandoned lease have been removed by who runs now.

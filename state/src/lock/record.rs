@@ -199,7 +199,7 @@ pub enum Break {
     /// It was taken away, and is remembered.
     Broken {
         /// The lease.
-        grant: Grant,
+        grant: Box<Grant>,
     },
     /// This holder has none.
     NotFound {
