@@ -1,7 +1,5 @@
 //! `stackproof up`, `preview`, `refresh`, `destroy`: the stack, deployed by Pulumi.
 
-use std::time::Duration;
-
 use clap::Args;
 use owo_colors::OwoColorize;
 use stackproof::{
@@ -9,7 +7,7 @@ use stackproof::{
     acceptance::TargetName,
     check, foundation,
     pulumi::{Operation, Outcome, Settings, Stack},
-    sovereign::{self, Home, Names, PATIENCE, Wait, Work},
+    sovereign::{self, Home, Names, Work},
     stack::{Cost, configure},
     target::{CloudHome, Target},
 };
@@ -28,9 +26,8 @@ pub(crate) struct Deploy {
     /// The cloud it is deployed to.
     #[arg(long, value_enum, default_value = "local")]
     target: TargetName,
-    /// Stand in line for the lock, for at most so long (10 minutes where none is said), such as 90s or 10m.
-    #[arg(long, value_name = "TIME", num_args = 0..=1, value_parser = super::duration)]
-    wait: Option<Option<Duration>>,
+    #[command(flatten)]
+    line: super::line::Line,
     /// Keep the state in a folder of this machine: no lock, no history, no audit trail. For the local cloud only.
     #[arg(long)]
     state_folder: bool,
@@ -80,7 +77,7 @@ pub(crate) async fn run(deploy: Deploy, operation: Operation) -> Result<(), Fail
         faults.refuse()
     };
     let outcome = match &home {
-        Some(home) => home.operate(work, &operation, &deploy.command(&operation), deploy.wait(), check).await?,
+        Some(home) => home.operate(work, &operation, &deploy.command(&operation), deploy.line.wait(), check).await?,
         None => {
             let stack = Stack::open(settings.clone(), toolchain.clone(), &target).await?;
             check(&stack).await?;
@@ -112,10 +109,6 @@ pub(crate) async fn run(deploy: Deploy, operation: Operation) -> Result<(), Fail
 }
 
 impl Deploy {
-    fn wait(&self) -> Wait {
-        self.wait.map_or(Wait::No, |time| Wait::UpTo(time.unwrap_or(PATIENCE)))
-    }
-
     /// What is noted of this command.
     fn command(&self, operation: &Operation) -> String {
         let target =

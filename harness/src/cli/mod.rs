@@ -12,6 +12,7 @@ mod exec;
 mod fault;
 mod guard;
 mod image;
+mod line;
 mod lock;
 mod pulumi;
 mod report;

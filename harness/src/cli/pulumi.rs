@@ -1,12 +1,7 @@
 //! `stackproof pulumi`: any command of Pulumi's, under the lock.
 
-use std::time::Duration;
-
 use clap::Args;
-use stackproof::{
-    Exit, Failure, Progress, Toolchain,
-    sovereign::{PATIENCE, Wait},
-};
+use stackproof::{Exit, Failure, Progress, Toolchain};
 
 use super::which::Which;
 
@@ -16,9 +11,8 @@ use super::which::Which;
 pub(crate) struct Pulumi {
     #[command(flatten)]
     which: Which,
-    /// Stand in line for the lock, for at most so long (10 minutes where none is said), such as 90s or 10m.
-    #[arg(long, value_name = "TIME", num_args = 0..=1, value_parser = super::duration)]
-    wait: Option<Option<Duration>>,
+    #[command(flatten)]
+    line: super::line::Line,
     /// What Pulumi is told: state delete URN, stack export, import TYPE NAME ID, …
     #[arg(last = true, required = true)]
     arguments: Vec<String>,
@@ -29,7 +23,7 @@ pub(crate) async fn run(pulumi: Pulumi) -> Result<Exit, Failure> {
     let opened = pulumi.which.open().await?;
     let progress = Progress::detect();
     let toolchain = Toolchain::ensure(&progress)?;
-    let wait = pulumi.wait.map_or(Wait::No, |time| Wait::UpTo(time.unwrap_or(PATIENCE)));
+    let wait = pulumi.line.wait();
     let work = opened.work(&toolchain, &progress);
     let succeeded = opened.home.pulumi(work, &pulumi.arguments, wait).await?;
     Ok(if succeeded { Exit::Success } else { Exit::Failed })

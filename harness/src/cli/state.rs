@@ -1,7 +1,5 @@
 //! `stackproof state`: the versions of a stack's state.
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
 use owo_colors::OwoColorize;
@@ -108,9 +106,8 @@ pub(crate) struct Restore {
     /// Even if operations were under way in it.
     #[arg(long)]
     accept_pending: bool,
-    /// Stand in line for the lock, for at most so long.
-    #[arg(long, value_name = "TIME", num_args = 0..=1, value_parser = super::duration)]
-    wait: Option<Option<Duration>>,
+    #[command(flatten)]
+    line: super::line::Line,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -267,7 +264,7 @@ impl Restore {
     async fn run(self) -> Result<Exit, Failure> {
         let opened = self.which.open().await?;
         let progress = if self.json { Progress::Silent } else { Progress::detect() };
-        let wait = self.wait.map_or(Wait::No, |time| Wait::UpTo(time.unwrap_or(PATIENCE)));
+        let wait = self.line.wait();
         let restored =
             opened.home.restore(&opened.project, &self.version, &self.reason, self.accept_pending, wait, &progress);
         let restored = restored.await?;

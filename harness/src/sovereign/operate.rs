@@ -26,6 +26,13 @@ pub struct Work<'a> {
     pub progress: &'a Progress,
 }
 
+impl Work<'_> {
+    /// The stack, with its state where the backend leads.
+    pub(super) async fn open(&self, backend: Backend) -> Result<Stack, Failure> {
+        Stack::open_in(self.settings.clone(), backend, self.toolchain.clone(), self.target).await
+    }
+}
+
 impl Home {
     /// Runs an operation: under the lock and with a row in the audit trail if it changes the state, freely if not. `ready`
     /// is given the open stack before, to see to its configuration.
@@ -43,7 +50,7 @@ impl Home {
         let project = work.settings.project()?;
         if !operation.changes_the_state() {
             let (backend, _gateway) = self.to_look_at(&project, work.settings).await?;
-            let stack = Stack::open_in(work.settings.clone(), backend, work.toolchain.clone(), work.target).await?;
+            let stack = work.open(backend).await?;
             ready(&stack).await?;
             return stack.run(operation, work.progress).await;
         }
@@ -54,8 +61,7 @@ impl Home {
                 self.go_on(&session, work).await?;
             }
             self.refuse_pending(&project).await?;
-            let stack =
-                Stack::open_in(work.settings.clone(), session.backend(), work.toolchain.clone(), work.target).await?;
+            let stack = work.open(session.backend()).await?;
             ready(&stack).await?;
             stack.run_until(operation, session.lost(), work.progress).await
         };
@@ -80,8 +86,7 @@ impl Home {
         let session = self.begin(&project, &command, wait, work.progress).await?;
         let run = async {
             self.foreign(self.bucket(), &session).await?;
-            let stack =
-                Stack::open_in(work.settings.clone(), session.backend(), work.toolchain.clone(), work.target).await?;
+            let stack = work.open(session.backend()).await?;
             stack.by_hand(arguments, session.lost()).await
         };
         let succeeded = session.watching(run).await;

@@ -15,10 +15,7 @@ use super::{
     search::{Found, Search},
     session::Guarded,
 };
-use crate::{
-    Exit, Failure, Progress,
-    pulumi::{Operation, Stack},
-};
+use crate::{Exit, Failure, Progress, pulumi::Operation};
 
 /// What an interrupted run left, and what became of it.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -83,8 +80,7 @@ impl Home {
         }
         let copied = checkpoint::backup(self.bucket(), self.backups(), session.stack()).await;
         let copied = copied.map_err(|error| told(&error))?;
-        let opened =
-            Stack::open_in(work.settings.clone(), session.backend(), work.toolchain.clone(), work.target).await?;
+        let opened = work.open(session.backend()).await?;
         let operation = Operation::Recover { import: plan.import.into_iter().collect() };
         opened.run_until(&operation, session.lost(), work.progress).await?.success()?;
         let mut done = vec![format!("the state was copied to {}{}", self.backups().shown(), copied.key)];
