@@ -1,6 +1,6 @@
 //! Tables, functions and rights: made by the owner, again and again without harm.
 
-use tokio_postgres::{Client, error::SqlState};
+use tokio_postgres::Client;
 
 use super::{Database, Error, Result, session::Session};
 
@@ -10,27 +10,23 @@ mod migrations {
 
 /// Where it is noted what was done.
 const TABLE: &str = "stackproof.migration";
-/// How often to try when somebody else prepares it at the same time.
-const TRIES: usize = 5;
+/// Who prepares takes this advisory lock of the database: rights of one table that two change at once are an error
+/// there ("tuple concurrently updated"), not a wait.
+const TURN: &str = "begin; set local lock_timeout = '1min'; select pg_advisory_xact_lock(hashtext('stackproof.prepare'))";
 
 impl Database {
     /// Makes tables and functions, or brings them up to date, and lets these users deploy: they may call the functions
     /// and read, and nothing else. The users have to be there.
     pub async fn prepare(&self, deployers: &[&str]) -> Result<()> {
+        // Held by a transaction of its own, which a pooler leaves on one connection.
+        let turn = Session::open(self).await?;
+        turn.client.batch_execute(TURN).await.map_err(|error| self.failed("waiting for our turn", &error))?;
         let mut session = Session::open(self).await?;
-        let mut tried = 0;
-        loop {
-            tried += 1;
-            match self.migrate(&mut session.client).await {
-                // Two at once: whoever was slower finds it done.
-                Err(Error::Server { again: true, .. }) if tried < TRIES => {}
-                migrated => break migrated?,
-            }
-        }
+        self.migrate(&mut session.client).await?;
         for deployer in deployers {
             self.admit(&session.client, deployer).await?;
         }
-        Ok(())
+        turn.client.batch_execute("commit").await.map_err(|error| self.failed("ending our turn", &error))
     }
 
     async fn migrate(&self, client: &mut Client) -> Result<()> {
@@ -88,19 +84,7 @@ impl Database {
     }
 
     fn failed(&self, step: &str, error: &tokio_postgres::Error) -> Error {
-        let code = error.code();
-        let raced = [
-            SqlState::UNIQUE_VIOLATION,
-            SqlState::DUPLICATE_TABLE,
-            SqlState::DUPLICATE_SCHEMA,
-            SqlState::DUPLICATE_FUNCTION,
-        ];
-        match Error::of(&self.at, step, error) {
-            Error::Server { at, step, why, .. } if code.is_some_and(|code| raced.contains(code)) => {
-                Error::Server { at, step, why, again: true }
-            }
-            error => error,
-        }
+        Error::of(&self.at, step, error)
     }
 }
 
