@@ -186,7 +186,8 @@ fn rejections(report: &Report, inputs: &Inputs) -> Vec<String> {
         reasons.push(format!("test {} {} failed", result.binary, result.name));
     }
     for stage in report.checks.iter().filter(|stage| !stage.ok) {
-        reasons.push(format!("check {} failed", stage.name));
+        let said = if stage.said.is_empty() { String::new() } else { format!(": {}", stage.said.replace('\n', " / ")) };
+        reasons.push(format!("check {} failed{said}", stage.name));
     }
     reasons.extend(inputs.missing_evidence.iter().map(|path| format!("evidence is missing: {path}")));
     if report.counts.scenarios_passed == 0 {

@@ -42,6 +42,9 @@ pub struct Stage {
     pub ok: bool,
     /// How long it took.
     pub seconds: f64,
+    /// The last it said, where it failed: up to three lines.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub said: String,
 }
 
 /// Everything the fold reads.

@@ -67,7 +67,13 @@ fn run(fragments: Vec<Fragment>) -> Inputs {
             started: "2025-11-08T09:00:00Z".into(),
             finished: "2025-11-08T09:00:20Z".into(),
             runner: Runner { platform: "linux x86_64".into(), processors: 2, ci: String::new() },
-            stages: vec![Stage { name: "clippy".into(), command: "cargo clippy".into(), ok: true, seconds: 8.0 }],
+            stages: vec![Stage {
+                name: "clippy".into(),
+                command: "cargo clippy".into(),
+                ok: true,
+                seconds: 8.0,
+                said: String::new(),
+            }],
         },
         subject: Subject {
             git: Some(Git { commit: "0123456789abcdef0123456789abcdef01234567".into(), dirty: true }),

@@ -103,6 +103,7 @@ impl Check {
             command: format!("{place}{}", self.words.join(" ")),
             ok,
             seconds: rounded(begun.elapsed().as_secs_f64()),
+            said: if ok { String::new() } else { last_of(&output) },
         };
         Outcome { stage, output }
     }
@@ -128,4 +129,10 @@ impl Check {
             }
         }
     }
+}
+
+/// The last three lines that say anything.
+fn last_of(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().map(str::trim_end).filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(3)..].join("\n")
 }

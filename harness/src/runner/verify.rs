@@ -37,6 +37,7 @@ pub fn verify(report: &Path) -> Result<Finished, Failure> {
         command: nextest.command(),
         ok: ended == Ended::Passed,
         seconds: rounded(begun.elapsed().as_secs_f64()),
+        said: String::new(),
     };
     anstream::eprint!("{:<13}", stage.name);
     say(&stage);

@@ -33,8 +33,8 @@ use tokio::{
 use super::{Control, Credentials, Environment};
 use crate::Failure;
 
-/// How long a cloud may take until it answers.
-const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a cloud may take until it answers: tens of milliseconds, or much longer on a machine whose disk is busy.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a cloud may take to stop: it ends its databases in order.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);

@@ -12,7 +12,8 @@ mod migrations {
 const TABLE: &str = "stackproof.migration";
 /// Who prepares takes this advisory lock of the database: rights of one table that two change at once are an error
 /// there ("tuple concurrently updated"), not a wait.
-const TURN: &str = "begin; set local lock_timeout = '1min'; select pg_advisory_xact_lock(hashtext('stackproof.prepare'))";
+const TURN: &str =
+    "begin; set local lock_timeout = '1min'; select pg_advisory_xact_lock(hashtext('stackproof.prepare'))";
 
 impl Database {
     /// Makes tables and functions, or brings them up to date, and lets these users deploy: they may call the functions

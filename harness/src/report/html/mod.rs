@@ -113,7 +113,7 @@ fn next_actions(report: &Report) -> Markup {
                     }
                 }
                 @for stage in checks {
-                    li { p { "The check " b { (stage.name) } " failed." } pre { (stage.command) } }
+                    li { p { "The check " b { (stage.name) } " failed." } @if !stage.said.is_empty() { pre { (stage.said) } } pre { (stage.command) } }
                 }
                 @for result in tests {
                     li {
