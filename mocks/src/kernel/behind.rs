@@ -7,6 +7,9 @@ use super::Tables;
 /// What runs behind the API: databases, containers, networks.
 #[async_trait::async_trait]
 pub trait Behind: Send + Sync {
+    /// Whether what runs depends on records of this kind: whoever changes one waits for it.
+    fn concerns(&self, kind: &str) -> bool;
+
     /// Whether anything runs behind records of this kind on this machine.
     fn runs(&self, kind: &str) -> bool;
 

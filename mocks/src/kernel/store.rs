@@ -135,6 +135,8 @@ pub struct Store {
     writer: Mutex<Writer>,
     clock: Clock,
     committed: watch::Sender<u64>,
+    /// The last transaction that concerns what runs behind the API.
+    concerning: watch::Sender<u64>,
     /// Told when a passage was scheduled or let go.
     scheduled: watch::Sender<()>,
     events: RwLock<VecDeque<Event>>,
@@ -187,6 +189,7 @@ impl Store {
             writer: Mutex::new(Writer { journal, sequence, seed }),
             clock,
             committed: watch::channel(sequence).0,
+            concerning: watch::channel(sequence).0,
             scheduled: watch::channel(()).0,
             events: RwLock::new(events),
             behind: OnceLock::new(),
@@ -269,12 +272,17 @@ impl Store {
                     tables.get(kind, key).is_some_and(|record| record.next.is_some())
                 };
                 let scheduled = undo.iter().any(is_scheduled);
+                let concerns =
+                    behind.as_ref().is_some_and(|behind| undo.iter().any(|(kind, ..)| behind.concerns(kind)));
                 drop(tables);
                 remember(&mut self.events.write(), events);
                 self.rotate_if_long(&mut writer);
                 drop(writer);
                 // Another one may have told of a later one by now.
                 self.committed.send_modify(|told| *told = sequence.max(*told));
+                if concerns {
+                    self.concerning.send_modify(|told| *told = sequence.max(*told));
+                }
                 if scheduled {
                     self.scheduled.send_replace(());
                 }
@@ -333,6 +341,12 @@ impl Store {
     /// Tells the number of the last transaction, and of every one that follows.
     pub fn committed(&self) -> watch::Receiver<u64> {
         self.committed.subscribe()
+    }
+
+    /// Tells the number of the last transaction that concerns what runs behind the API, and of every such one that
+    /// follows.
+    pub fn concerning(&self) -> watch::Receiver<u64> {
+        self.concerning.subscribe()
     }
 
     /// The last events, oldest first, from this transaction number on.

@@ -54,6 +54,10 @@ pub use stackproof_planes::network::Choice;
 /// How long an answer waits for what runs behind it, at most.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The products whose records nothing that runs is made of. What it asks of them, it asks when it needs it.
+const NOTHING_RUNS: [&str; 10] =
+    ["account", "audit_trail", "billing", "cockpit", "function", "iam", "jobs", "key_manager", "object", "secret"];
+
 /// How long containers may take to end with the cloud, and again when they are killed.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -174,7 +178,7 @@ impl Planes {
             tracing::warn!(missing, "not everything runs on this machine");
         }
         cloud.store().run_behind(&(Arc::clone(&planes) as Arc<dyn Behind>));
-        tokio::spawn(follow(Arc::downgrade(&planes), cloud.store().committed(), planes.stop.clone()));
+        tokio::spawn(follow(Arc::downgrade(&planes), cloud.store().concerning(), planes.stop.clone()));
         Some(planes)
     }
 
@@ -380,9 +384,9 @@ async fn leave(networks: &docker::Networks, folder: &Path) -> Result<(), String>
 }
 
 /// Follows what is kept, until the cloud is gone.
-async fn follow(planes: Weak<Planes>, mut committed: watch::Receiver<u64>, stop: CancellationToken) {
+async fn follow(planes: Weak<Planes>, mut concerning: watch::Receiver<u64>, stop: CancellationToken) {
     loop {
-        committed.mark_unchanged();
+        concerning.mark_unchanged();
         let Some(held) = planes.upgrade() else { return };
         // What was gone from a network may be so only after its users have ended.
         held.update().await;
@@ -394,13 +398,18 @@ async fn follow(planes: Weak<Planes>, mut committed: watch::Receiver<u64>, stop:
         tokio::select! {
             () = stop.cancelled() => return,
             () = again => {}
-            changed = committed.changed() => if changed.is_err() { return },
+            changed = concerning.changed() => if changed.is_err() { return },
         }
     }
 }
 
 #[async_trait::async_trait]
 impl Behind for Planes {
+    fn concerns(&self, kind: &str) -> bool {
+        let product = kind.split('.').next().unwrap_or(kind);
+        !NOTHING_RUNS.contains(&product)
+    }
+
     fn runs(&self, kind: &str) -> bool {
         self.databases.is_some() && databases::Rdb::runs(kind)
     }

@@ -51,7 +51,7 @@ impl Networks {
     /// Brings them to what the records want.
     pub(super) async fn update(&self, store: &Store) {
         // Asked first: what is read then has at least this in it.
-        let sequence = store.sequence();
+        let sequence = *store.concerning().borrow();
         let wanted = store.read(wanted);
         let mut is = self.is.lock().await;
         let waits = match self.bring_about(&mut is, &wanted).await {
@@ -105,7 +105,7 @@ impl Networks {
 
     /// Waits until they are what the records want, or could not be.
     pub(super) async fn reached(&self, store: &Store) {
-        let now = store.sequence();
+        let now = *store.concerning().borrow();
         let mut reached = self.reached.subscribe();
         // The sender goes with this.
         let _never_closed = reached.wait_for(|reached| *reached >= now).await;
