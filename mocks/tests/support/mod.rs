@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use stackproof_cloud::{
     api::Api,
-    kernel::{Catalogue, Clock, Cloud, Options, Product, Profile, Store},
+    kernel::{Catalogue, Clock, Cloud, Enforcement, Guard, Options, Product, Profile, Store},
     services::{self, Organization},
 };
 
@@ -41,7 +41,8 @@ impl Fixture {
         let organization = Organization::from_seed(1);
         services::seed(&store, &organization).unwrap();
         let catalogue = Catalogue::new(products).unwrap();
-        let cloud = Arc::new(Cloud::new(store, catalogue, services::iam::authorize));
+        let guard = Guard::new(services::iam::authorize, Enforcement::Enforce);
+        let cloud = Arc::new(Cloud::new(store, catalogue, guard));
         Self { api: Api::new(Arc::clone(&cloud)).unwrap(), cloud, organization }
     }
 
