@@ -102,7 +102,7 @@ def test_what_only_the_application_may_touch_the_application_makes(foundation: G
 def test_people_read_the_key_and_the_application_writes_the_state(foundation: Graph) -> None:
     rules = {made.name: cast("list[dict[str, object]]", made["rules"]) for made in foundation.all("iam/policy:Policy")}
     assert {name: rule["permissionSetNames"] for name, (rule,) in rules.items()} == {
-        "deployers-policy": ["ObjectStorageFullAccess", "ServerlessSQLDatabaseReadWrite"],
+        "deployers-policy": [*STATE, "ServerlessSQLDatabaseReadWrite"],
         "deployers-group-policy": ["SecretManagerReadOnly", "SecretManagerSecretAccess"],
     }
     assert [rule["projectIds"] for (rule,) in rules.values()] == [[PROJECT_ID]] * 2

@@ -6,14 +6,7 @@ import pytest
 
 from tests.cloud import OPERATORS_ID, PROJECT_ID, Graph, deploy
 
-APPLICATION = [
-    "ObjectStorageObjectsRead",
-    "ObjectStorageObjectsWrite",
-    "SecretManagerSecretAccess",
-    "ServerlessSQLDatabaseReadWrite",
-    "KeyManagerKeyEncrypt",
-    "KeyManagerKeyDecrypt",
-]
+APPLICATION = ["ObjectStorageObjectsRead", "ServerlessSQLDatabaseReadWrite"]
 OPERATORS = [
     "ContainerRegistryReadOnly",
     "ContainersReadOnly",

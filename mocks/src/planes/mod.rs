@@ -36,7 +36,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     gateway::{Authority, Foreign, OwnNames},
-    kernel::{Behind, Blobs, Cloud, Store, Tables},
+    kernel::{Behind, Blobs, Cloud, Guard, Store, Tables},
     services::{containers_plane, rdb_plane},
 };
 use crons::Crons;
