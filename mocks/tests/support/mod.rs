@@ -36,12 +36,21 @@ impl Fixture {
     }
 
     pub fn with(products: Vec<Product>, profile: Profile) -> Self {
+        Self::made(products, profile, Enforcement::Enforce)
+    }
+
+    /// A cloud of all products that does this with what IAM does not allow.
+    pub fn with_enforcement(enforcement: Enforcement) -> Self {
+        Self::made(services::products(), Profile::Instant, enforcement)
+    }
+
+    fn made(products: Vec<Product>, profile: Profile, enforcement: Enforcement) -> Self {
         let options = Options { seed: Some(1), ..Options::default() };
         let store = Arc::new(Store::open(&options, Clock::new(profile)).unwrap());
         let organization = Organization::from_seed(1);
         services::seed(&store, &organization).unwrap();
         let catalogue = Catalogue::new(products).unwrap();
-        let guard = Guard::new(services::iam::authorize, Enforcement::Enforce);
+        let guard = Guard::new(services::iam::authorize, enforcement);
         let cloud = Arc::new(Cloud::new(store, catalogue, guard));
         Self { api: Api::new(Arc::clone(&cloud)).unwrap(), cloud, organization }
     }
