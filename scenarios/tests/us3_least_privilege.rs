@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use stackproof::{
     Failure,
-    acceptance::{Capability, Probe, Scenario, accept, at_least, empty},
+    acceptance::{Capability, Probe, Scenario, accept, at_least, empty, includes},
     privilege::{Holder, granted, judge},
 };
 use stackproof_scenarios::{CLASSES, Caught, Deployment, Rights, Subject};
@@ -154,6 +154,46 @@ async fn us3_1_observed_what_the_applications_call_needs_all_that_they_are_grant
         let findings: Vec<String> = verdict.findings.iter().map(ToString::to_string).collect();
         s.then("nobody holds more or less than was needed", Probe::fact("stackproof check --iam", findings), empty())
             .await?;
+        stack.is_taken_away(s).await
+    })
+    .await;
+}
+
+/// US3.1 What a team configures too much or too little is noticed after a real `up` as well.
+#[tokio::test]
+#[ignore = "three more pulumi ups: accept --full"]
+async fn us3_1_up_a_stack_that_grants_too_much_or_too_little_is_noticed() {
+    /// Beside the first of its sets, what the application is granted; and what has to be noticed.
+    const SAMPLES: [(&[&str], &str); 3] = [
+        (&[], "application may not, and should: Serverless SQL: read"),
+        (
+            &["ServerlessSQLDatabaseReadWrite", "KeyManagerKeyDecrypt"],
+            "application may, and should not: Key Manager: decrypt",
+        ),
+        (
+            &["ServerlessSQLDatabaseReadWrite", "SecretManagerSecretAccess"],
+            "application may, and should not: Secret Manager: read values",
+        ),
+    ];
+    accept("US3.1-up", async |s| {
+        let stack = s.given("a configured stack", Deployment::that_runs(s)).await?;
+        for (sets, noticed) in SAMPLES {
+            let granted = ["ObjectStorageObjectsRead"].into_iter().chain(sets.iter().copied()).enumerate();
+            let granted: Vec<(String, &str)> =
+                granted.map(|(place, set)| (format!("identity.permissionSets[{place}]"), set)).collect();
+            let values: Vec<(&str, &str)> = granted.iter().map(|(key, set)| (key.as_str(), *set)).collect();
+            s.given(&format!("beside reading objects it grants {sets:?}"), stack.configure(&values)).await?;
+            s.when("it is deployed", stack.up(s)).await?;
+            let application = stack.application().await?;
+            let rights = Rights::of(&stack, &application).await?;
+            let subject = rights.application(s, "application", APPLICATION).await?;
+            let (table, differences) = rights.matrix(&[&subject]).await?;
+            s.attach("matrix.txt", table)?;
+            let seen: Vec<String> = differences.iter().map(ToString::to_string).collect();
+            s.then("that is noticed", Probe::fact("the matrix", seen), includes([noticed])).await?;
+            rights.dismiss(&subject).await?;
+            rights.clear().await?;
+        }
         stack.is_taken_away(s).await
     })
     .await;
