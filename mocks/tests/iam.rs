@@ -200,7 +200,7 @@ async fn a_policy_names_permission_sets_that_exist(
 
 async fn permission_sets(fixture: &Fixture) -> Vec<Value> {
     let mut sets = Vec::new();
-    for page in 1..=2 {
+    for page in 1..=3 {
         let path = format!("{IAM}/permission-sets?page={page}&page_size=100&order_by=name_asc");
         sets.extend(fixture.get(&path).await.body["permission_sets"].as_array().unwrap().clone());
     }

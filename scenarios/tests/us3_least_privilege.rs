@@ -15,7 +15,8 @@ const APPLICATION: &[&str] = &["Object Storage: read objects", "Serverless SQL: 
 /// Who calls the application may do that.
 const CALLER: &[&str] = &["Containers: call a private one"];
 
-/// Who writes the state may make, keep and take away its buckets.
+/// Who writes the state may make, keep and take away its buckets, and log in to the lock's serverless database: IAM
+/// grants that by project.
 const DEPLOYERS: &[&str] = &[
     "Object Storage: read buckets",
     "Object Storage: make buckets",
@@ -24,6 +25,8 @@ const DEPLOYERS: &[&str] = &[
     "Object Storage: read objects",
     "Object Storage: write objects",
     "Object Storage: delete objects",
+    "Serverless SQL: read",
+    "Serverless SQL: log in",
 ];
 
 /// The people who deploy get key and passphrase from Secret Manager.
