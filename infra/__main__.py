@@ -40,17 +40,7 @@ application = Identity(
     "application",
     IdentityArgs(
         place=place,
-        permission_sets=(
-            # Deleting assets is left to the bucket's lifecycle.
-            "ObjectStorageObjectsRead",
-            "ObjectStorageObjectsWrite",
-            "SecretManagerSecretAccess",
-            # With its tables, which nobody else could make; without creating, deleting and settings of databases.
-            "ServerlessSQLDatabaseReadWrite",
-            # With a key it cannot see, change or delete.
-            "KeyManagerKeyEncrypt",
-            "KeyManagerKeyDecrypt",
-        ),
+        permission_sets=settings.identity.permission_sets,
         description=settings.identity.description,
         policy_description=settings.identity.policy_description,
         key_description=settings.identity.key_description,
@@ -90,13 +80,14 @@ serverless = ServerlessSql(
     ),
 )
 
+writes_assets = "ObjectStorageObjectsWrite" in settings.identity.permission_sets
 assets = PrivateBucket(
     "assets",
     PrivateBucketArgs(
         place=place,
         deployers=settings.storage.deployers,
-        writers=[application.principal],
-        readers=settings.storage.readers,
+        writers=[application.principal] if writes_assets else [],
+        readers=[*settings.storage.readers, *([] if writes_assets else [application.principal])],
         noncurrent_expiration_days=settings.storage.noncurrent_expiration_days,
         force_destroy=settings.storage.force_destroy,
     ),

@@ -12,6 +12,7 @@ pub mod conformance;
 pub mod failure;
 pub mod foundation;
 pub mod image;
+pub mod privilege;
 pub mod progress;
 pub mod pulumi;
 pub mod report;

@@ -4,16 +4,10 @@ from typing import cast
 
 import pytest
 
+from stackproof_infra.config import InvalidConfiguration
 from tests.cloud import OPERATORS_ID, PROJECT_ID, Graph, deploy
 
-APPLICATION = [
-    "ObjectStorageObjectsRead",
-    "ObjectStorageObjectsWrite",
-    "SecretManagerSecretAccess",
-    "ServerlessSQLDatabaseReadWrite",
-    "KeyManagerKeyEncrypt",
-    "KeyManagerKeyDecrypt",
-]
+APPLICATION = ["ObjectStorageObjectsRead", "ServerlessSQLDatabaseReadWrite"]
 OPERATORS = [
     "ContainerRegistryReadOnly",
     "ContainersReadOnly",
@@ -59,6 +53,17 @@ def test_every_policy_is_limited_to_the_stacks_project(whole: Graph) -> None:
 )
 def test_each_principal_has_exactly_these_permission_sets(whole: Graph, policy: str, sets: list[str]) -> None:
     assert [rule["permissionSetNames"] for rule in rules(whole, policy)] == [sets]
+
+
+def test_an_application_that_does_more_is_granted_more() -> None:
+    sets = ["ObjectStorageObjectsWrite", "KeyManagerKeyEncrypt"]
+    changed = deploy({"identity": {"permissionSets": sets}})
+    assert sets_of(changed, "application-policy") == sets
+
+
+def test_an_application_that_manages_something_is_refused() -> None:
+    with pytest.raises(InvalidConfiguration):
+        deploy({"identity": {"permissionSets": ["ObjectStorageFullAccess"]}})
 
 
 def test_no_permission_set_manages_anything(whole: Graph) -> None:

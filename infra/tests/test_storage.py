@@ -10,6 +10,7 @@ from stackproof_infra.place import Place
 from tests.cloud import DEPLOYER, Graph, deploy
 
 READER = "application_id:55555555-5555-4555-8555-555555555555"
+WRITES = ["ObjectStorageObjectsRead", "ObjectStorageObjectsWrite"]
 
 
 def policy(graph: Graph) -> dict[str, object]:
@@ -68,9 +69,11 @@ def test_deployers_keep_every_right_so_that_they_cannot_lock_themselves_out() ->
     assert (allowed[DEPLOYER], allowed[other]) == (["s3:*"], ["s3:*"])
 
 
-def test_the_application_reads_and_writes_objects_and_no_more(graph: Graph) -> None:
+def test_the_application_reads_objects_and_writes_them_where_it_may(graph: Graph) -> None:
     application = f"application_id:{graph.the('iam/application:Application').id}"
-    assert may(graph) == {DEPLOYER: ["s3:*"], application: ["s3:GetObject", "s3:ListBucket", "s3:PutObject"]}
+    assert may(graph) == {DEPLOYER: ["s3:*"], application: ["s3:GetObject", "s3:ListBucket"]}
+    changed = deploy({"identity": {"permissionSets": WRITES}})
+    assert may(changed) == {DEPLOYER: ["s3:*"], application: ["s3:GetObject", "s3:ListBucket", "s3:PutObject"]}
 
 
 def test_readers_only_read() -> None:
@@ -101,7 +104,7 @@ def test_the_policy_comes_last_since_it_may_shut_out_whoever_deploys(graph: Grap
 
 
 def test_statements_say_whom_they_are_for() -> None:
-    graph = deploy({"storage": {"readers": [READER]}})
+    graph = deploy({"storage": {"readers": [READER]}, "identity": {"permissionSets": WRITES}})
     said = [statement["Sid"] for statement in cast("list[dict[str, object]]", policy(graph)["Statement"])]
     assert said == ["Deployers", "Writers", "Readers"]
     assert policy(graph)["Id"] == graph.the("object/bucket:Bucket")["name"]

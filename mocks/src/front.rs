@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     api::{Api, Outcome},
     control::{Faults, Traffic, Verdict},
-    kernel::{Blobs, Cloud},
+    kernel::{Blobs, Cloud, Denial, watched},
 };
 
 /// Put into an answer's extensions when the caller is not to hear it: whoever holds the connection
@@ -99,26 +99,34 @@ impl Front {
         let target = target(&request);
         let verdict = self.faults.judge(&method, &target);
         let faulted = verdict.is_some();
+        let mut denied = None;
         let mut response = match verdict {
             Some(Verdict::Answer { status, headers, body }) => scripted(status, &headers, &body),
             Some(Verdict::Delay { milliseconds }) => {
                 tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-                self.serve(door, request).await
+                self.serve(door, request, &mut denied).await
             }
             Some(Verdict::LoseAnswer {}) => {
-                let mut response = self.serve(door, request).await;
+                let mut response = self.serve(door, request, &mut denied).await;
                 response.extensions_mut().insert(Unheard);
                 response
             }
-            None => self.serve(door, request).await,
+            None => self.serve(door, request, &mut denied).await,
         };
         let outcome = response.extensions_mut().remove::<Outcome>().unwrap_or_default();
         let shown = target.split_once("X-Amz-Signature=").map_or(target.as_str(), |(before, _)| before).to_owned();
-        self.traffic.end(&begun, &method, shown, response.status().as_u16(), &outcome, faulted);
+        self.traffic.end(&begun, &method, shown, response.status().as_u16(), &outcome, faulted, denied);
         response
     }
 
-    async fn serve(&self, door: Door, request: Request<Body>) -> Response<Body> {
+    /// Has the service answer; also tells what IAM denied.
+    async fn serve(&self, door: Door, request: Request<Body>, denied: &mut Option<Denial>) -> Response<Body> {
+        let (response, denial) = watched(self.serve_by(door, request)).await;
+        *denied = denial;
+        response
+    }
+
+    async fn serve_by(&self, door: Door, request: Request<Body>) -> Response<Body> {
         match door {
             Door::Api => self.api.handle(request).await,
             Door::ObjectStorage => (self.object)(request).await,

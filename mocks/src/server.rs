@@ -20,7 +20,7 @@ use crate::{
     front::{Door, Front},
     gateway::{self, Authority, Gateway, Listeners, OwnNames, Service},
     identity::IamIdentity,
-    kernel::{Blobs, Catalogue, Clock, Cloud, Durability, Options, Product, Profile, Store},
+    kernel::{Blobs, Catalogue, Clock, Cloud, Durability, Enforcement, Guard, Options, Product, Profile, Store},
     listener::listen,
     object::ObjectStorage,
     planes::{self, Planes},
@@ -47,6 +47,8 @@ pub struct Config {
     pub ports: [u16; 4],
     /// Whether there is a control API.
     pub control: bool,
+    /// What is done with what IAM does not allow.
+    pub enforcement: Enforcement,
     /// Whether requests for other hosts pass through the gateway or are refused.
     pub foreign: gateway::Foreign,
     /// What runs behind the API.
@@ -130,17 +132,18 @@ impl Server {
             None => Blobs::in_memory(),
         };
         let catalogue = Catalogue::new(products).map_err(StartError::Declaration)?;
-        let cloud = Arc::new(Cloud::new(Arc::clone(&store), catalogue, services::iam::authorize));
+        let guard = Guard::new(services::iam::authorize, config.enforcement);
+        let cloud = Arc::new(Cloud::new(Arc::clone(&store), catalogue, Arc::clone(&guard)));
         let object = Arc::new(ObjectStorage::new(
             Arc::clone(&store),
             blobs.clone(),
-            Arc::new(IamIdentity::new(Arc::clone(&store))),
+            Arc::new(IamIdentity::new(Arc::clone(&store), Arc::clone(&guard))),
         ));
         let answering = move |request| {
             let object = Arc::clone(&object);
             async move { object.handle(request).await }.boxed()
         };
-        let registry = Arc::new(ContainerRegistry::new(Arc::clone(&store), blobs.clone()));
+        let registry = Arc::new(ContainerRegistry::new(Arc::clone(&store), blobs.clone(), guard));
         let distributing = move |request| {
             let registry = Arc::clone(&registry);
             async move { registry.handle(request).await }.boxed()

@@ -5,7 +5,7 @@
 use std::{fmt::Write, fs, path::Path};
 
 use stackproof_cloud::{
-    kernel::{Access, Catalogue},
+    kernel::Catalogue,
     services,
 };
 
@@ -30,14 +30,21 @@ fn page(catalogue: &Catalogue) -> Result<String, std::fmt::Error> {
     for product in catalogue.products() {
         write!(page, "\n## {}\n", product.title)?;
         for resource in &product.resources {
-            let sets = |access| resource.allowed_by(access).collect::<Vec<_>>().join(", ");
             write!(page, "\n### {}\n\n", resource.kind)?;
-            writeln!(page, "Read with {}. Written with {}.\n", sets(Access::Read), sets(Access::Write))?;
+            let mut groups: Vec<(String, Vec<String>)> = Vec::new();
             for route in resource.all_routes() {
-                writeln!(page, "- `{} {}`", route.method, route.path)?;
+                let sets = catalogue.allowed_by(resource, &route).names().collect::<Vec<_>>().join(", ");
+                let place = groups.iter().position(|(known, _)| *known == sets).unwrap_or(groups.len());
+                if place == groups.len() {
+                    groups.push((sets, Vec::new()));
+                }
+                groups[place].1.push(format!("- `{} {}`", route.method, route.path));
+            }
+            for (sets, routes) in groups {
+                writeln!(page, "With {sets}:\n\n{}\n", routes.join("\n"))?;
             }
             if !resource.declared_fields().is_empty() {
-                page.push_str("\n| field | form |\n| --- | --- |\n");
+                page.push_str("| field | form |\n| --- | --- |\n");
             }
             for field in resource.declared_fields() {
                 writeln!(page, "| `{}` | {} |", field.name(), field.describe())?;

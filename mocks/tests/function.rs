@@ -64,8 +64,8 @@ fn advance(fixture: &Fixture, seconds: u64) {
 
 /// Object Storage of the same cloud.
 fn storage(fixture: &Fixture) -> ObjectStorage {
-    let store = fixture.cloud.store();
-    ObjectStorage::new(Arc::clone(store), Blobs::in_memory(), Arc::new(IamIdentity::new(Arc::clone(store))))
+    let (store, guard) = (fixture.cloud.store(), Arc::clone(fixture.cloud.guard()));
+    ObjectStorage::new(Arc::clone(store), Blobs::in_memory(), Arc::new(IamIdentity::new(Arc::clone(store), guard)))
 }
 
 /// What Object Storage answers to a request with these headers and this body.

@@ -70,6 +70,7 @@ impl Home {
             authority_dir: self.path("authority"),
             ports: [0; 4],
             control: true,
+            enforcement: stackproof_cloud::kernel::Enforcement::Enforce,
             foreign: Foreign::Refuse,
             planes: planes::Config::Everything {
                 folder: self.path("planes"),

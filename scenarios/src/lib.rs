@@ -4,8 +4,10 @@
 
 mod deployment;
 mod inventory;
+mod rights;
 mod team;
 
 pub use deployment::{Adopted, Application, Deployment, Principal, Setting, changed, updates};
 pub use inventory::{Inventory, LEFT_BY_SCALEWAY};
+pub use rights::{CLASSES, Caught, Class, Difference, Rights, Subject};
 pub use team::{STACK, Said, Team};

@@ -7,7 +7,9 @@ use stackproof::{
     Exit, Failure, Progress, Toolchain, Workspace,
     acceptance::TargetName,
     check::{self, Verdict},
+    privilege,
     pulumi::Settings,
+    target::{CloudHome, Target},
 };
 
 /// Judge the configuration and the program's types; nothing is contacted.
@@ -19,9 +21,20 @@ pub(crate) struct Check {
     /// The cloud it is meant for: a local cloud is given what is missing, such as passwords.
     #[arg(long, value_enum, default_value = "local")]
     target: TargetName,
+    /// Compare what every application called on the running local cloud with what it is granted: what is too much,
+    /// and what is missing. Nothing else is judged.
+    #[arg(long, conflicts_with_all = ["stack", "target"])]
+    iam: bool,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
+}
+
+impl Check {
+    /// Whether it is about permissions.
+    pub(super) fn iam(&self) -> bool {
+        self.iam
+    }
 }
 
 /// Runs the command.
@@ -53,6 +66,20 @@ pub(crate) fn run(arguments: &Check) -> Result<Exit, Failure> {
         (false, true) => Exit::Usage,
         (false, false) => Exit::Failed,
     })
+}
+
+/// Judges permissions by what was called.
+pub(super) async fn permissions(arguments: &Check) -> Result<Exit, Failure> {
+    let home = CloudHome::at(&Workspace::find()?.cloud_dir())?;
+    let target = Target::running(TargetName::Local, &home).await?;
+    let verdict = privilege::check(&target).await?;
+    if arguments.json {
+        let document = json!({"schema": 1, "ok": verdict.ok, "permissions": verdict});
+        anstream::println!("{document:#}");
+    } else {
+        anstream::print!("{verdict}");
+    }
+    Ok(if verdict.ok { Exit::Success } else { Exit::Failed })
 }
 
 fn show(verdict: &Verdict) {

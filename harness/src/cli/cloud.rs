@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use stackproof::{
     Failure, Workspace,
-    target::{CloudHome, Control, Stopped, Trouble},
+    target::{CloudHome, Control, Launch, Stopped, Trouble},
 };
 use stackproof_cloud::{
     gateway,
-    kernel::{Durability, Profile},
+    kernel::{Durability, Enforcement, Profile},
     planes,
     server::{Config, Server},
 };
@@ -38,6 +38,9 @@ pub(crate) enum Cloud {
         /// How networks and containers are had: native, docker, loopback, or automatic for the best there is.
         #[arg(long, env = CHOICE, default_value = "automatic")]
         driver: Choice,
+        /// What is done with what IAM does not allow: enforce refuses it, soft lets it through and tells of it.
+        #[arg(long, default_value_t)]
+        iam: Enforcement,
     },
     /// Stop it.
     Stop,
@@ -76,6 +79,8 @@ pub(crate) struct Serve {
     planes: bool,
     #[arg(long, env = CHOICE, default_value = "automatic")]
     driver: Choice,
+    #[arg(long, default_value_t)]
+    iam: Enforcement,
     /// End when standard input does: with the process that started it.
     #[arg(long)]
     until_stdin_closes: bool,
@@ -88,7 +93,10 @@ pub(crate) async fn run(command: Cloud) -> Result<(), Failure> {
     }
     let home = CloudHome::at(&Workspace::find()?.cloud_dir())?;
     match command {
-        Cloud::Start { profile, in_memory, driver } => start(&home, profile, !in_memory, driver).await,
+        Cloud::Start { profile, in_memory, driver, iam } => {
+            let launch = Launch { profile, keep: !in_memory, driver, enforcement: iam, ..Launch::new(home.folder()) };
+            start(&home, launch).await
+        }
         Cloud::Stop => {
             match home.stop().await? {
                 Stopped::InOrder(pid) => anstream::println!("The local cloud (process {pid}) has stopped."),
@@ -109,14 +117,18 @@ pub(crate) async fn run(command: Cloud) -> Result<(), Failure> {
     }
 }
 
-async fn start(home: &CloudHome, profile: Profile, keep: bool, driver: Choice) -> Result<(), Failure> {
-    let running = home.start(profile, keep, driver).await?;
+async fn start(home: &CloudHome, launch: Launch) -> Result<(), Failure> {
+    let soft = launch.enforcement == Enforcement::Soft;
+    let running = home.start_as(launch).await?;
     let ready = running.ready();
     anstream::println!("The local cloud runs as process {}.", ready.pid);
     anstream::println!("  API      {}", ready.api_url);
     anstream::println!("  gateway  {} (for api.scaleway.com and *.scw.cloud)", ready.gateway_url);
     if let Some(control) = &ready.control_url {
         anstream::println!("  control  {control}");
+    }
+    if soft {
+        anstream::println!("  IAM      soft: what it does not allow is let through, and told by stackproof cloud status");
     }
     anstream::println!("Use it: stackproof cloud exec -- bash");
     Ok(())
@@ -128,11 +140,12 @@ async fn status(home: &CloudHome, json: bool) -> Result<(), Failure> {
     let control = running.control().ok_or_else(|| Failure::environment("the local cloud has no control API"))?;
     let (totals, resources, now) = (control.totals().await?, control.resources().await?, control.now().await?);
     let troubles = control.troubles().await?;
+    let denials = control.denials().await?;
     if json {
         let document = serde_json::json!({
             "pid": ready.pid, "api_url": ready.api_url, "s3_url": ready.s3_url, "gateway_url": ready.gateway_url,
             "control_url": ready.control_url, "profile": ready.profile, "now": now, "traffic": totals,
-            "resources": resources, "troubles": troubles,
+            "resources": resources, "troubles": troubles, "denials": denials,
         });
         anstream::println!("{document:#}");
         return Ok(());
@@ -150,6 +163,10 @@ async fn status(home: &CloudHome, json: bool) -> Result<(), Failure> {
     );
     for (route, count) in &totals.missing {
         anstream::println!("          {count} × {route} is not implemented");
+    }
+    // The last ones: the control API and cloud.log have all.
+    for denial in denials.iter().rev().take(5).rev() {
+        anstream::println!("denied    {denial}");
     }
     for (kind, count) in resources.as_object().into_iter().flatten().filter(|(_, count)| count.as_u64() != Some(0)) {
         anstream::println!("{count:>9} {kind}");
@@ -229,6 +246,7 @@ fn config(serve: &Serve, home: &CloudHome) -> Result<Config, Failure> {
         authority_dir: CloudHome::authority_dir()?,
         ports: [0; 4],
         control: !serve.no_control,
+        enforcement: serve.iam,
         foreign: gateway::Foreign::Tunnel,
         planes: if serve.planes { everything(home, serve.keep, serve.driver)? } else { planes::Config::Nothing },
     })

@@ -113,6 +113,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Guard(guard) => return guard::run(guard),
         Command::Accept(arguments) => return accept::run(arguments),
         Command::Verify(arguments) => return verify::run(arguments),
+        Command::Check(arguments) if arguments.iam() => return runtime.block_on(check::permissions(&arguments)),
         Command::Check(arguments) => return check::run(&arguments),
         Command::Bench(arguments) => return runtime.block_on(bench::run(arguments)),
         Command::BenchResponder(responder) => bench::respond(responder).boxed(),

@@ -21,7 +21,12 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use stackproof_cloud::{kernel::Profile, planes::Planes, server::Ready, services::Organization};
+use stackproof_cloud::{
+    kernel::{Enforcement, Profile},
+    planes::Planes,
+    server::Ready,
+    services::Organization,
+};
 use stackproof_planes::network::Choice;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -62,6 +67,8 @@ pub struct Launch {
     pub planes: bool,
     /// How networks and containers are had; automatic: as this process's environment says.
     pub driver: Choice,
+    /// What is done with what IAM does not allow.
+    pub enforcement: Enforcement,
 }
 
 impl Launch {
@@ -75,6 +82,7 @@ impl Launch {
             detached: false,
             planes: false,
             driver: Choice::Automatic,
+            enforcement: Enforcement::Enforce,
         }
     }
 }
@@ -105,6 +113,9 @@ impl CloudProcess {
         }
         if launch.driver != Choice::Automatic {
             command.args(["--driver", launch.driver.name()]);
+        }
+        if launch.enforcement != Enforcement::Enforce {
+            command.args(["--iam", &launch.enforcement.to_string()]);
         }
         if !launch.control {
             command.arg("--no-control");
@@ -344,6 +355,14 @@ impl CloudHome {
     /// # Errors
     /// When it runs already, or cannot start.
     pub async fn start(&self, profile: Profile, keep: bool, driver: Choice) -> Result<Running, Failure> {
+        self.start_as(Launch { keep, profile, driver, ..Launch::new(&self.folder) }).await
+    }
+
+    /// The same, with all that can be chosen.
+    ///
+    /// # Errors
+    /// When it runs already, or cannot start.
+    pub async fn start_as(&self, launch: Launch) -> Result<Running, Failure> {
         if let Ok(running) = self.running().await {
             return Err(Failure::usage(format!("the local cloud runs already, as process {}", running.ready.pid))
                 .next("stackproof cloud stop"));
@@ -352,9 +371,9 @@ impl CloudHome {
             // It may have run with its state elsewhere: this one would not find all of it.
             self.sweep().await?;
         }
-        let launch = Launch { keep, detached: true, profile, planes: true, driver, ..Launch::new(&self.folder) };
+        let launch = Launch { folder: self.folder.clone(), detached: true, planes: true, ..launch };
         let process = CloudProcess::launch(&launch).await?;
-        let running = Running { ready: process.ready.clone(), organization: process.organization.clone(), kept: keep };
+        let running = Running { ready: process.ready.clone(), organization: process.organization.clone(), kept: launch.keep };
         let json = serde_json::to_vec_pretty(&running).map_err(|error| unusable(&self.running_path(), &error))?;
         write_private(&self.running_path(), &json)?;
         process.detach();

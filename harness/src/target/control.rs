@@ -5,7 +5,10 @@ use std::{net::SocketAddr, time::Duration};
 use reqwest::{Client, Method};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use stackproof_cloud::control::{Fault, FaultReport, Totals};
+use stackproof_cloud::{
+    control::{Fault, FaultReport, Permissions, Totals},
+    kernel::Denial,
+};
 use stackproof_planes::containers::ServiceStatus;
 
 use super::{Entrance, NoEntrance};
@@ -125,6 +128,30 @@ impl Control {
     /// When the cloud does not answer.
     pub async fn resources(&self) -> Result<Value, Failure> {
         self.call(Method::GET, "/resources", None::<()>).await
+    }
+
+    /// What everybody called so far, and what each permission set allows.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn permissions(&self) -> Result<Permissions, Failure> {
+        self.call(Method::GET, "/iam", None::<()>).await
+    }
+
+    /// Forgets what was called and denied so far.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn forget_permissions(&self) -> Result<(), Failure> {
+        self.call::<(), Value>(Method::DELETE, "/iam", None).await.map(drop)
+    }
+
+    /// What IAM denied, the oldest first.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    pub async fn denials(&self) -> Result<Vec<Denial>, Failure> {
+        self.call(Method::GET, "/iam/denials", None::<()>).await
     }
 
     /// What this machine cannot run behind the API, each with what to do about it.

@@ -51,6 +51,14 @@ impl ObjectStorage {
         self
     }
 
+    /// The same client with another key, in the same project.
+    #[must_use]
+    pub fn with_key(mut self, access_key: &str, secret_key: &str) -> Self {
+        let project = self.credentials.key().split_once('@').map_or("", |(_, project)| project).to_owned();
+        self.credentials = Credentials::new(format!("{access_key}@{project}"), secret_key.to_owned());
+        self
+    }
+
     /// The status of HEAD on a bucket: 200 there, 404 not there, 403 somebody else's.
     ///
     /// # Errors
@@ -89,6 +97,36 @@ impl ObjectStorage {
         let bucket = self.bucket(bucket)?;
         let url = actions::GetObject::new(&bucket, Some(&self.credentials), key).sign(VALID);
         self.send(Method::GET, url, Vec::new()).await
+    }
+
+    /// Deletes an object; returns the status.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn delete(&self, bucket: &str, key: &str) -> Result<u16, Failure> {
+        let bucket = self.bucket(bucket)?;
+        let url = actions::DeleteObject::new(&bucket, Some(&self.credentials), key).sign(VALID);
+        self.send(Method::DELETE, url, Vec::new()).await.map(|(status, _)| status)
+    }
+
+    /// Deletes a bucket; returns the status.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn delete_bucket(&self, name: &str) -> Result<u16, Failure> {
+        let bucket = self.bucket(name)?;
+        let url = actions::DeleteBucket::new(&bucket, &self.credentials).sign(VALID);
+        self.send(Method::DELETE, url, Vec::new()).await.map(|(status, _)| status)
+    }
+
+    /// The status of reading a bucket's policy: 404 where it has none.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn bucket_policy(&self, name: &str) -> Result<u16, Failure> {
+        let bucket = self.bucket(name)?;
+        let url = actions::GetBucketPolicy::new(&bucket, Some(&self.credentials)).sign(VALID);
+        self.send(Method::GET, url, Vec::new()).await.map(|(status, _)| status)
     }
 
     fn bucket(&self, name: &str) -> Result<Bucket, Failure> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Method, redirect};
+use reqwest::{Client, Method, RequestBuilder, redirect};
 use serde_json::Value;
 
 use super::{Environment, Tls, api::Api};
@@ -51,7 +51,23 @@ impl Web {
     /// # Errors
     /// When nobody answers.
     pub async fn get(&self, url: &str) -> Result<Page, Failure> {
-        self.send(Method::GET, url, None).await
+        self.send(self.client.get(url), url).await
+    }
+
+    /// Asks with a token in `X-Auth-Token`, as private containers want it.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn get_with_token(&self, url: &str, token: &str) -> Result<Page, Failure> {
+        self.send(self.client.get(url).header("x-auth-token", token), url).await
+    }
+
+    /// Asks by a method and a password, as registries want it: any user name does.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn ask_with_password(&self, method: Method, url: &str, password: &str) -> Result<Page, Failure> {
+        self.send(self.client.request(method, url).basic_auth("nologin", Some(password)), url).await
     }
 
     /// Sends JSON to a page.
@@ -59,15 +75,11 @@ impl Web {
     /// # Errors
     /// When nobody answers.
     pub async fn post(&self, url: &str, body: &Value) -> Result<Page, Failure> {
-        self.send(Method::POST, url, Some(body)).await
+        self.send(self.client.post(url).json(body), url).await
     }
 
-    async fn send(&self, method: Method, url: &str, body: Option<&Value>) -> Result<Page, Failure> {
+    async fn send(&self, request: RequestBuilder, url: &str) -> Result<Page, Failure> {
         let failed = |error: reqwest::Error| Failure::failed(format!("{url} did not answer")).because(error);
-        let mut request = self.client.request(method, url);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
         let answer = request.send().await.map_err(failed)?;
         let location = answer.headers().get("location").and_then(|to| to.to_str().ok()).unwrap_or_default().to_owned();
         Ok(Page { status: answer.status().as_u16(), location, text: answer.text().await.map_err(failed)? })

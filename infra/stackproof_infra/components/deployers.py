@@ -16,8 +16,17 @@ from stackproof_infra.place import Place
 # NFR-008: the management interface serves up to five people.
 MOST_PEOPLE = 5
 
-# The identity keeps the state's buckets and signs in to the lock's database, where that is a serverless one.
-_APPLICATION = ("ObjectStorageFullAccess",)
+# The identity makes, keeps and takes away the state's buckets and what is in them, and signs in to the lock's database,
+# where that is a serverless one.
+_APPLICATION = (
+    "ObjectStorageBucketsRead",
+    "ObjectStorageBucketsWrite",
+    "ObjectStorageBucketsDelete",
+    "ObjectStorageBucketPolicyFullAccess",
+    "ObjectStorageObjectsRead",
+    "ObjectStorageObjectsWrite",
+    "ObjectStorageObjectsDelete",
+)
 _SERVERLESS_LOCK = "ServerlessSQLDatabaseReadWrite"
 
 # People get its key and the passphrase from Secret Manager: being of this group is the right to deploy.

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from stackproof_infra.place import Place
 from stackproof_infra.reader import Section
-from stackproof_infra.rules import AN_ID, DAYS, DESCRIPTION, UUID, Rule
+from stackproof_infra.rules import AN_ID, DAYS, DESCRIPTION, UUID, Rule, one_of
 
 
 def _is_moment(text: str) -> bool:
@@ -22,6 +22,24 @@ MOMENT = Rule(
 )
 
 
+# What an application can do with what the stack has, each as narrow as Scaleway's list of permission sets (2026-03)
+# makes it. None manages anything. Deleting assets is left to the bucket's lifecycle.
+PERMISSION_SETS = (
+    "ObjectStorageObjectsRead",
+    "ObjectStorageObjectsWrite",
+    # Tables and rows, rows only, looking only; without creating, deleting and settings of databases.
+    "ServerlessSQLDatabaseReadWrite",
+    "ServerlessSQLDatabaseDataReadWrite",
+    "ServerlessSQLDatabaseReadOnly",
+    "SecretManagerSecretAccess",
+    # With a key that it cannot see, change or delete.
+    "KeyManagerKeyEncrypt",
+    "KeyManagerKeyDecrypt",
+)
+# What the sample application is seen to need: `stackproof check --iam` tells of any other.
+NEEDED = ("ObjectStorageObjectsRead", "ServerlessSQLDatabaseReadWrite")
+
+
 @dataclass(frozen=True, kw_only=True)
 class CredentialsSettings:
     """The keys of `credentials`; the command line refuses plain texts under names that sound like a secret's."""
@@ -36,6 +54,7 @@ class CredentialsSettings:
 class IdentitySettings:
     """The keys of `identity`."""
 
+    permission_sets: tuple[str, ...]
     description: str
     policy_description: str
     key_description: str
@@ -85,6 +104,7 @@ def read_credentials(credentials: Section) -> CredentialsSettings:
 def read_identity(identity: Section) -> IdentitySettings:
     """Reads `identity`."""
     settings = IdentitySettings(
+        permission_sets=identity.texts("permissionSets", one_of(PERMISSION_SETS, NEEDED[0]), NEEDED),
         description=identity.text("description", DESCRIPTION, "The application, as it meets Scaleway."),
         policy_description=identity.text("policyDescription", DESCRIPTION, "What the application may do."),
         key_description=identity.text("keyDescription", DESCRIPTION, "The application's API key."),

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Response, header};
 
-use crate::kernel::{Answer, Asked, AuditEntry, Call, Cause, Cloud, Observed, Resource, Route, remembered};
+use crate::kernel::{Answer, Asked, AuditEntry, Call, Cause, Cloud, Observation, Resource, Route, remembered};
 
 /// The longest name of a program that is remembered, in characters.
 const AGENT_KEPT: usize = 256;
@@ -10,7 +10,7 @@ const AGENT_KEPT: usize = 256;
 /// The entry of a request; its answer's head is still to come.
 pub(super) fn entry(
     cloud: &Cloud,
-    observed: &Observed,
+    observed: &Observation,
     resource: &Resource,
     route: &Route,
     call: &Call,

@@ -1,9 +1,12 @@
 //! Who asks: `X-Auth-Token` holds the secret key of an API key.
 
-use http::HeaderMap;
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
+use http::{Extensions, HeaderMap, header};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::kernel::{Caller, Digest, Record, Refusal, Store};
+use crate::kernel::{Caller, Digest, Origin, Record, Refusal, Store};
 
 /// The kind of the records that lead from a secret key's digest to its API key.
 pub const SECRET_KIND: &str = "iam.secret_key";
@@ -13,10 +16,25 @@ pub fn secret_key_digest(secret_key: &str) -> String {
     Digest::of(secret_key.as_bytes()).as_str().to_owned()
 }
 
-pub(super) fn authenticate(store: &Store, headers: &HeaderMap) -> Result<Caller, Refusal> {
+pub(super) fn authenticate(store: &Store, headers: &HeaderMap, extensions: &Extensions) -> Result<Caller, Refusal> {
     let token = headers.get("x-auth-token").ok_or(Refusal::DeniedAuthentication { reason: "invalid_argument" })?;
     let token = token.to_str().map_err(|_| Refusal::DeniedAuthentication { reason: "invalid_argument" })?;
-    caller_of(store, token)
+    Ok(Caller { origin: origin(headers, extensions), ..caller_of(store, token)? })
+}
+
+/// The longest name of a program that conditions know (documented).
+const AGENT_KNOWN: usize = 255;
+
+/// Where a request came from.
+pub(crate) fn origin(headers: &HeaderMap, extensions: &Extensions) -> Origin {
+    let mut origin = Origin::default();
+    if let Some(connection) = extensions.get::<ConnectInfo<SocketAddr>>() {
+        origin.ip = connection.0.ip();
+    }
+    if let Some(agent) = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()) {
+        origin.user_agent = agent.chars().take(AGENT_KNOWN).collect();
+    }
+    origin
 }
 
 /// Who a secret key speaks for.
@@ -52,5 +70,6 @@ pub(crate) fn caller(key: &Record) -> Caller {
         organization_id: key.hidden.get("organization_id").and_then(|id| id.as_str()).unwrap_or_default().to_owned(),
         default_project_id: key.text("default_project_id").to_owned(),
         access_key: key.text("access_key").to_owned(),
+        origin: Origin::default(),
     }
 }

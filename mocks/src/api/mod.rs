@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
 pub use auth::{SECRET_KIND, secret_key_digest};
-pub(crate) use auth::{caller, caller_of, has_expired};
+pub(crate) use auth::{caller, caller_of, has_expired, origin};
 pub use error::render;
 
 use crate::control::Traffic;
@@ -100,7 +100,7 @@ impl Api {
         };
         outcome.route = matched.route.path;
         outcome.kind = self.cloud.catalogue().stored(matched.resource).kind;
-        let caller = auth::authenticate(self.cloud.store(), &head.headers)?;
+        let caller = auth::authenticate(self.cloud.store(), &head.headers, &head.extensions)?;
         check_locality(&matched)?;
         let body = read_body(&head.method, &head.headers, body).await?;
         let query = form_pairs(head.uri.query().unwrap_or_default());

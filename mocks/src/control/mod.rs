@@ -6,9 +6,11 @@
 
 mod behind;
 mod fault;
+mod permissions;
 mod routes;
 mod traffic;
 
 pub use fault::{Fault, FaultReport, Faults, Verdict};
+pub use permissions::Permissions;
 pub use routes::router;
 pub use traffic::{Totals, Traffic};

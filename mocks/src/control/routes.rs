@@ -32,6 +32,8 @@ pub fn router(front: Arc<Front>, planes: Option<Arc<Planes>>, ready: Value) -> R
         .route("/clock/advance", advancing)
         .route("/events", get(events))
         .route("/resources", get(resources))
+        .route("/iam", get(iam).delete(forget_iam))
+        .route("/iam/denials", get(denials))
         .route("/fork", post(fork))
         .with_state(front)
         .merge(behind)
@@ -108,6 +110,20 @@ async fn resources(State(front): State<Arc<Front>>) -> Json<Value> {
         kinds.map(|kind| (kind.kind.to_owned(), json!(tables.all(kind.kind).count()))).collect()
     });
     Json(Value::Object(counts))
+}
+
+/// What everybody called, and how much each permission set allows.
+async fn iam(State(front): State<Arc<Front>>) -> Json<super::Permissions> {
+    Json(super::Permissions::of(front.cloud()))
+}
+
+async fn forget_iam(State(front): State<Arc<Front>>) -> StatusCode {
+    front.cloud().guard().forget();
+    StatusCode::NO_CONTENT
+}
+
+async fn denials(State(front): State<Arc<Front>>) -> impl IntoResponse {
+    Json(front.cloud().guard().denials())
 }
 
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use std::{
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::api::Outcome;
+use crate::{api::Outcome, kernel::Denial};
 
 /// How many requests are remembered one by one.
 const KEPT: usize = 2_000;
@@ -33,6 +33,9 @@ pub struct Totals {
     pub server_errors: u64,
     /// Answers that faults gave or lost.
     pub faulted: u64,
+    /// Requests of which IAM denied something, let through all the same or not.
+    #[serde(default)]
+    pub denied: u64,
     /// The longest time an answer took, in seconds.
     pub slowest_seconds: f64,
     /// Answers by status.
@@ -52,6 +55,9 @@ pub struct Seen {
     pub status: u16,
     /// How long the answer took, in microseconds.
     pub microseconds: u64,
+    /// What IAM denied of it, and what would have allowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied: Option<Denial>,
 }
 
 /// Counts requests.
@@ -123,6 +129,7 @@ impl Traffic {
     }
 
     /// A request has been answered.
+    #[allow(clippy::too_many_arguments, reason = "what is known of a request")]
     pub(crate) fn end(
         &self,
         begun: &UnderWay,
@@ -131,6 +138,7 @@ impl Traffic {
         status: u16,
         outcome: &Outcome,
         faulted: bool,
+        denied: Option<Denial>,
     ) {
         let took = begun.0.elapsed();
         let mut state = self.0.lock();
@@ -139,6 +147,7 @@ impl Traffic {
         totals.requests += 1;
         totals.not_ready += u64::from(outcome.not_ready);
         totals.faulted += u64::from(faulted);
+        totals.denied += u64::from(denied.is_some());
         totals.slowest_seconds = totals.slowest_seconds.max(took.as_secs_f64());
         *totals.statuses.entry(status).or_default() += 1;
         if outcome.unknown_route {
@@ -147,7 +156,7 @@ impl Traffic {
         } else if status >= 500 && !faulted {
             totals.server_errors += 1;
         }
-        state.log.push_back(Seen { method: method.to_owned(), target, status, microseconds: micros(took) });
+        state.log.push_back(Seen { method: method.to_owned(), target, status, microseconds: micros(took), denied });
         if state.log.len() > KEPT {
             state.log.pop_front();
         }

@@ -1,6 +1,7 @@
 //! One request, without HTTP: who asks, for what, and what functions beside the
 //! tables get to see of it.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,22 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::{AuditLog, Behind, Catalogue, Passage, Record, Refusal, Resource, Tables, Transaction, Viewed, rfc3339};
+
+/// Where a request came from, as conditions of IAM rules know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The address.
+    pub ip: IpAddr,
+    /// What program it says it is.
+    pub user_agent: String,
+}
+
+impl Default for Origin {
+    /// The listeners are on this machine; only a server that says otherwise knows other callers.
+    fn default() -> Self {
+        Self { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), user_agent: String::new() }
+    }
+}
 
 /// Who makes a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +37,8 @@ pub struct Caller {
     pub default_project_id: String,
     /// The access key it used.
     pub access_key: String,
+    /// Where its request came from.
+    pub origin: Origin,
 }
 
 /// A request as the kernel sees it.

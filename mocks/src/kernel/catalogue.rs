@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Call, Product, Record, Refusal, Resource, Scope, Tables};
+use super::{Allowing, Call, Product, Record, Refusal, Resource, Route, Scope, Tables};
 
 /// All products and their resources.
 pub struct Catalogue {
@@ -28,8 +28,12 @@ impl Catalogue {
                 if kinds.insert(resource.kind, (p, r)).is_some() {
                     return Err(format!("{} is declared twice", resource.kind));
                 }
-                if resource.permissions.1.is_empty() {
-                    return Err(format!("{} declares no permission sets", resource.kind));
+                if let Some(name) = resource.unknown_route() {
+                    return Err(format!("{} has no route {name} to be allowed by other permission sets", resource.kind));
+                }
+                if let Some(route) = resource.all_routes().iter().find(|it| resource.allowed_by(it).names().next().is_none())
+                {
+                    return Err(format!("{} declares no permission sets for {route:?}", resource.kind));
                 }
             }
         }
@@ -154,6 +158,43 @@ impl Catalogue {
             Scope::Parent => {
                 resource.parent.and_then(|parent| self.get(parent)).is_some_and(|parent| self.is_in_project(parent))
             }
+        }
+    }
+
+    /// Whether resources of this type are the organisation's, by themselves or through their parents. What is neither a
+    /// project's nor the organisation's is about the project that a request names.
+    pub(super) fn is_of_organization(&self, resource: &Resource) -> bool {
+        match resource.scope {
+            Scope::Project => false,
+            Scope::Organization => true,
+            Scope::Parent => {
+                let parent = resource.parent.and_then(|parent| self.get(parent));
+                parent.is_some_and(|parent| self.is_of_organization(parent))
+            }
+        }
+    }
+
+    /// The permission sets that allow a route. Those for all products hold what the products' own hold.
+    pub fn allowed_by(&self, resource: &Resource, route: &Route) -> Allowing {
+        let allowing = resource.allowed_by(route);
+        if self.is_of_organization(resource) {
+            return allowing;
+        }
+        let reads = allowing.names().any(|name| name.ends_with("ReadOnly"));
+        allowing.and(if reads { &["AllProductsReadOnly", "AllProductsFullAccess"] } else { &["AllProductsFullAccess"] })
+    }
+
+    /// What a record belongs to in the end: kind, key and record of its furthest ancestor.
+    pub(super) fn root_of<'t>(
+        &self,
+        tables: &'t Tables,
+        (kind, key, record): (&'static str, String, &'t Arc<Record>),
+    ) -> (&'static str, String, &'t Arc<Record>) {
+        let parent = self.get(kind).and_then(|resource| resource.parent);
+        let parent_key = self.parent_key(kind, &key, record);
+        match parent.zip(parent_key).and_then(|(kind, key)| tables.get(kind, &key).map(|record| (kind, key, record))) {
+            Some(parent) => self.root_of(tables, parent),
+            None => (kind, key, record),
         }
     }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{
-    About, Access, Act, Answer, AuditEntry, AuditLog, Call, Caller, Catalogue, Cause, Look, Operation, Profile, Record,
-    Refusal, Resource, Route, Shape, Store, Tables, Transaction, Work, described, operate, view,
+    About, Access, Act, Action, Answer, Asking, AuditEntry, AuditLog, Call, Caller, Catalogue, Cause, Guard, Look,
+    Operation, Origin, Profile, Record, Refusal, Resource, Route, Shape, Store, Tables, Transaction, Work, described,
+    operate, view,
 };
 
 /// What a permission is asked for.
@@ -18,28 +19,43 @@ pub enum Within<'a> {
     Organization,
 }
 
-/// Says whether a caller holds one of these permission sets there.
-pub type Authorize = fn(&Tables, &Caller, &mut dyn Iterator<Item = &'static str>, Within<'_>) -> bool;
+impl<'a> Within<'a> {
+    /// The project, if it is one.
+    pub fn project(self) -> Option<&'a str> {
+        match self {
+            Self::Project(project) => Some(project),
+            Self::Organization => None,
+        }
+    }
+}
+
+/// What a request names: its kind, key and record.
+type Named<'t> = (&'static str, String, &'t Arc<Record>);
 
 /// The cloud's control plane, without HTTP.
 pub struct Cloud {
     store: Arc<Store>,
     catalogue: Catalogue,
-    authorize: Authorize,
+    guard: Arc<Guard>,
     audit: AuditLog,
 }
 
 /// What a request is about, as it was before it was answered.
-pub struct Observed {
+pub struct Observation {
     project_id: Option<String>,
     /// Kind, key and record of what the path or the body names.
     named: Option<(&'static str, String, Arc<Record>)>,
 }
 
 impl Cloud {
-    /// A cloud of these products over this store.
-    pub fn new(store: Arc<Store>, catalogue: Catalogue, authorize: Authorize) -> Self {
-        Self { store, catalogue, authorize, audit: AuditLog::default() }
+    /// A cloud of these products over this store, where this guard says who may do what.
+    pub fn new(store: Arc<Store>, catalogue: Catalogue, guard: Arc<Guard>) -> Self {
+        Self { store, catalogue, guard, audit: AuditLog::default() }
+    }
+
+    /// Who decides about permissions.
+    pub fn guard(&self) -> &Arc<Guard> {
+        &self.guard
     }
 
     /// The store.
@@ -65,12 +81,13 @@ impl Cloud {
 
     /// What is to be known of a request for the audit log before it is answered; none where it has no
     /// place there: it changes nothing and reveals no secret.
-    pub fn observe(&self, resource: &Resource, route: &Route, call: &Call) -> Option<Observed> {
+    pub fn observe(&self, resource: &Resource, route: &Route, call: &Call) -> Option<Observation> {
         (route.operation.access() == Access::Write).then(|| {
             self.store.read(|tables| {
                 let named = self.named(tables, resource, call);
+                let project_id = self.project(tables, resource, call, named.as_ref());
                 let named = named.map(|(kind, key, record)| (kind, key, Arc::clone(record)));
-                Observed { project_id: self.project(tables, resource, call), named }
+                Observation { project_id, named }
             })
         })
     }
@@ -78,7 +95,7 @@ impl Cloud {
     /// What a request was about, once it has been answered.
     pub fn concerned(
         &self,
-        observed: &Observed,
+        observed: &Observation,
         resource: &Resource,
         call: &Call,
         answer: Option<&Answer>,
@@ -130,7 +147,10 @@ impl Cloud {
             return Ok(None);
         };
         self.store.read(|tables| {
-            self.permit(tables, resource, route.access(), call)?;
+            // Allowed, it comes again with the change itself.
+            if !self.allows(tables, resource, route, call) {
+                self.permit(tables, resource, route, call)?;
+            }
             prepare(&self.look(tables, resource, call), route)
         })
     }
@@ -154,12 +174,12 @@ impl Cloud {
         if route.operation.access() == Access::Read {
             return self.store.read(|tables| match route.operation {
                 Operation::List => {
-                    let readable = self.readable_projects(tables, resource, call)?;
+                    let readable = self.readable_projects(tables, resource, route, call)?;
                     operate::list(&self.look(tables, stored, call), |project| readable.contains(&project))
                         .map(Answer::Ok)
                 }
                 _ => {
-                    self.permit(tables, resource, Access::Read, call)?;
+                    self.permit(tables, resource, route, call)?;
                     match route.operation {
                         Operation::Look(run) => run(&self.look(tables, resource, call)).map(Answer::Ok),
                         _ => operate::get(&self.look(tables, stored, call)),
@@ -170,7 +190,7 @@ impl Cloud {
         // What an item was when it was deleted is part of the answer; otherwise the answer shows
         // the item as it is once everything that takes no time has happened.
         let (answer, key) = self.store.write(|tx| {
-            self.permit(tx.tables(), resource, route.access(), call)?;
+            self.permit(tx.tables(), resource, route, call)?;
             let carried_over = view::carried_over(&mut Act { tx, catalogue, call, resource }, route)?;
             let call = carried_over.as_ref().unwrap_or(call);
             let mut act = Act { tx, catalogue, call, resource: stored };
@@ -249,6 +269,7 @@ impl Cloud {
                 organization_id: String::new(),
                 default_project_id: String::new(),
                 access_key: String::new(),
+                origin: Origin::default(),
             },
             params: Vec::new(),
             query: Vec::new(),
@@ -299,19 +320,29 @@ impl Cloud {
         &self,
         tables: &'t Tables,
         resource: &Resource,
+        route: &Route,
         call: &Call,
     ) -> Result<Vec<&'t str>, Refusal> {
         if !self.catalogue.is_in_project(self.catalogue.stored(resource)) {
-            return self.permit(tables, resource, Access::Read, call).map(|()| Vec::new());
+            return self.permit(tables, resource, route, call).map(|()| Vec::new());
         }
-        let projects = tables.all("account.project").map(|(id, _)| id);
-        let readable: Vec<&str> = projects
-            .filter(|project| self.may(tables, resource, Access::Read, call, Within::Project(project)))
-            .collect();
-        if readable.is_empty() {
-            return Err(denied(resource, Access::Read));
+        let about = self.named(tables, resource, call).map(|named| self.catalogue.root_of(tables, named));
+        let asking = |project| self.asking(resource, route, call, Within::Project(project), about.as_ref());
+        let projects = || tables.all("account.project").map(|(id, _)| id);
+        let readable: Vec<&str> =
+            projects().filter(|project| self.guard.allows(tables, &asking(project))).collect();
+        // What is told of is the project that was asked for, of many the one that is asked for by saying none.
+        let asked = call.query("project_id").unwrap_or(&call.caller.default_project_id);
+        let told = readable.iter().copied().find(|project| *project == asked).or(readable.first().copied());
+        let told = told.unwrap_or(asked);
+        if self.guard.lets(tables, &asking(told), !readable.is_empty()) {
+            let own = |id: &&str| {
+                let project = tables.get("account.project", id);
+                project.is_some_and(|project| project.text("organization_id") == call.caller.organization_id)
+            };
+            return Ok(if readable.is_empty() { projects().filter(own).collect() } else { readable });
         }
-        Ok(readable)
+        Err(denied(resource, route.access()))
     }
 
     fn shown(&self, resource: &Resource, key: &str, call: &Call) -> Answer {
@@ -322,40 +353,76 @@ impl Cloud {
     }
 
     /// Whether the caller may do this to what the request names, or would make.
-    fn permit(&self, tables: &Tables, resource: &Resource, access: Access, call: &Call) -> Result<(), Refusal> {
-        let asked = if access == Access::Read { call.query("project_id").map(str::to_owned) } else { None };
-        let project = self.project(tables, resource, call).map(|project| match asked {
-            // What lists by a function say is of the project that the query names.
-            Some(asked) if call.ids().is_empty() => asked,
-            _ => project,
-        });
-        let within = project.as_deref().map_or(Within::Organization, Within::Project);
-        if self.may(tables, resource, access, call, within) {
-            return Ok(());
-        }
-        Err(denied(resource, access))
+    fn permit(&self, tables: &Tables, resource: &Resource, route: &Route, call: &Call) -> Result<(), Refusal> {
+        let decide = |asking: &Asking<'_>| self.guard.admits(tables, asking);
+        if self.asked(tables, resource, route, call, decide) { Ok(()) } else { Err(denied(resource, route.access())) }
     }
 
-    fn may(&self, tables: &Tables, resource: &Resource, access: Access, call: &Call, within: Within<'_>) -> bool {
-        (self.authorize)(tables, &call.caller, &mut resource.allowed_by(access), within)
+    /// The same, of which nobody is told.
+    fn allows(&self, tables: &Tables, resource: &Resource, route: &Route, call: &Call) -> bool {
+        self.asked(tables, resource, route, call, |asking| self.guard.allows(tables, asking))
+    }
+
+    fn asked(
+        &self,
+        tables: &Tables,
+        resource: &Resource,
+        route: &Route,
+        call: &Call,
+        decide: impl FnOnce(&Asking<'_>) -> bool,
+    ) -> bool {
+        let named = self.named(tables, resource, call);
+        let project = self.project(tables, resource, call, named.as_ref());
+        // What lists by a function say is of the project that the query names.
+        let said = call.query("project_id").filter(|_| call.ids().is_empty() && route.access() == Access::Read);
+        let project = said.or(project.as_deref()).filter(|_| project.is_some());
+        let within = project.map_or(Within::Organization, Within::Project);
+        let about = named.map(|named| self.catalogue.root_of(tables, named));
+        decide(&self.asking(resource, route, call, within, about.as_ref()))
+    }
+
+    fn asking<'a>(
+        &self,
+        resource: &Resource,
+        route: &Route,
+        call: &'a Call,
+        within: Within<'a>,
+        about: Option<&'a Named<'a>>,
+    ) -> Asking<'a> {
+        Asking {
+            caller: &call.caller,
+            action: Action(route.method, route.path),
+            allowing: self.catalogue.allowed_by(resource, route),
+            within,
+            about: about.map(|(kind, key, record)| (*kind, key.as_str(), record.as_ref())),
+            now: self.store.clock().now(),
+        }
     }
 
     /// The project of what the request names: the item, its parent, the project it asks for, or that
     /// of what it refers to.
-    fn project(&self, tables: &Tables, resource: &Resource, call: &Call) -> Option<String> {
+    fn project(&self, tables: &Tables, resource: &Resource, call: &Call, named: Option<&Named<'_>>) -> Option<String> {
         let resource = self.catalogue.stored(resource);
-        if let Some((kind, key, record)) = self.named(tables, resource, call) {
-            return self.catalogue.project_of(tables, kind, &key, record);
+        if let Some((kind, key, record)) = named {
+            return self.catalogue.project_of(tables, kind, key, record);
         }
         if resource.is_of_project() {
             return Some(call.project().to_owned());
         }
         // What is made under a parent that the body names: `POST /containers {namespace_id}`.
-        resource.declared_fields().iter().filter(|_| self.catalogue.is_in_project(resource)).find_map(|field| {
+        let mut referred = resource.declared_fields().iter().filter(|_| self.catalogue.is_in_project(resource));
+        let referred = referred.find_map(|field| {
             let kind = field.refers.as_ref()?.kind;
             let key = call.text(field.name)?;
             self.catalogue.project_of(tables, kind, key, tables.get(kind, key)?)
-        })
+        });
+        if referred.is_some() || self.catalogue.is_of_organization(resource) {
+            return referred;
+        }
+        // What a project has one of, and what is found by a path, is of the project that the request says.
+        let said = call.text("project_id").or_else(|| call.query("project_id"));
+        let said = said.unwrap_or(&call.caller.default_project_id);
+        tables.get("account.project", said).map(|_| said.to_owned())
     }
 
     /// What the request names: the item or an ancestor of it.
@@ -364,7 +431,7 @@ impl Cloud {
         tables: &'t Tables,
         resource: &Resource,
         call: &Call,
-    ) -> Option<(&'static str, String, &'t Arc<Record>)> {
+    ) -> Option<Named<'t>> {
         let resource = self.catalogue.stored(resource);
         let ids = call.ids();
         let kinds = std::iter::successors(Some(resource), |resource| self.catalogue.get(resource.parent()?));
@@ -377,10 +444,17 @@ impl Cloud {
             }
         }
         // The parent may be named in the body or in the query: the instance of a backup.
-        let parent = resource.parent().and_then(|parent| self.catalogue.get(parent))?;
-        let field = parent.reference();
-        let key = call.text(&field).or_else(|| call.query(&field))?;
-        Some((parent.kind, key.to_owned(), tables.get(parent.kind, key)?))
+        let referred = resource.parent().and_then(|parent| {
+            let parent = self.catalogue.get(parent)?;
+            let field = parent.reference();
+            let key = call.text(&field).or_else(|| call.query(&field))?;
+            Some((parent.kind, key.to_owned(), tables.get(parent.kind, key)?))
+        });
+        referred.or_else(|| {
+            let (kind, key) = resource.found.and_then(|find| find(tables, call))?;
+            let record = tables.get(kind, &key)?;
+            Some((kind, key, record))
+        })
     }
 }
 

@@ -14,6 +14,7 @@ mod clock;
 mod cloud;
 mod event;
 mod field;
+mod guard;
 mod id;
 mod journal;
 mod operate;
@@ -27,18 +28,21 @@ mod view;
 pub use audit::{About, Asked, AuditEntry, AuditLog, Cause, described, remembered};
 pub use behind::Behind;
 pub use blob::{BlobError, BlobStream, BlobWriter, Blobs, Digest};
-pub use call::{Act, Answer, Call, Caller, Look, Making};
+pub use call::{Act, Answer, Call, Caller, Look, Making, Origin};
 pub use catalogue::Catalogue;
 pub use clock::{Clock, Profile, by_time, moment, older, rfc3339};
-pub use cloud::{Authorize, Cloud, Observed, Within};
+pub use cloud::{Cloud, Observation, Within};
 pub use event::Event;
 pub use field::{Compute, Field, Rule, computed, optional, required};
+pub use guard::{
+    Action, Allowing, Asking, Authorize, Denial, Enforcement, Guard, Observed, ObservedCall, watched,
+};
 pub use id::{Ids, is_uuid};
 pub use journal::{Durability, JournalError};
 pub use record::{Passage, Record};
 pub use refusal::{ArgumentFault, Reason, Refusal};
 pub use resource::{
-    Access, OnDelete, OnMaking, OnPreparing, Operation, Product, Resource, Route, Scope, Shape, States, Work, states,
+    Access, OnDelete, OnFinding, OnMaking, OnPreparing, Operation, Product, Resource, Route, Scope, Shape, States, Work, states,
 };
 pub use store::{Options, Store, StoreError, Tables, Transaction};
 pub use view::{OnSaying, Tell, View, Viewed, told};

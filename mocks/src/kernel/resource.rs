@@ -9,7 +9,7 @@ use std::{fmt, time::Duration};
 
 use serde_json::Value;
 
-use super::{Act, Answer, Call, Field, Look, Making, Record, Refusal, View};
+use super::{Act, Allowing, Answer, Call, Field, Look, Making, Record, Refusal, Tables, View};
 
 /// A product: a folder of `services/`.
 pub struct Product {
@@ -26,6 +26,10 @@ pub type OnMaking = fn(&mut Making<'_, '_>) -> Result<(), Refusal>;
 
 /// A function beside a table that is called before a resource is deleted; gets its key.
 pub type OnDelete = fn(&mut Act<'_, '_>, &str) -> Result<(), Refusal>;
+
+/// A function beside a table that finds what a request is about, where neither path nor reference names it: its kind and
+/// key.
+pub type OnFinding = fn(&Tables, &Call) -> Option<(&'static str, String)>;
 
 /// Work that takes long, such as making an RSA key. It is done while nobody waits for the store.
 pub type Work = Box<dyn FnOnce() -> Result<Value, Refusal> + Send>;
@@ -151,6 +155,8 @@ pub struct Route {
     pub path: &'static str,
     /// What it does.
     pub operation: Operation,
+    /// The permission sets that allow it, where they are not those of the resource's reading or writing.
+    pub(super) sets: Option<&'static [&'static str]>,
 }
 
 impl fmt::Debug for Route {
@@ -190,11 +196,14 @@ pub struct Resource {
     pub(super) order: &'static [&'static str],
     /// Permission sets that allow reading, then writing.
     pub(super) permissions: (&'static [&'static str], &'static [&'static str]),
+    /// Routes that other sets allow: their names, and the sets.
+    pub(super) allowing: Vec<(&'static [&'static str], &'static [&'static str])>,
     pub(super) quota: Option<u64>,
     pub(super) unique: Option<&'static str>,
     pub(super) routes: Vec<Route>,
     pub(super) without: &'static [&'static str],
     pub(super) prepared: Option<OnPreparing>,
+    pub(super) found: Option<OnFinding>,
     pub(super) made: Option<OnMaking>,
     pub(super) updated: Option<OnMaking>,
     pub(super) settled: Option<OnMaking>,
@@ -223,11 +232,13 @@ impl Resource {
             filters: &[],
             order: &["created_at"],
             permissions: (&[], &[]),
+            allowing: Vec::new(),
             quota: None,
             unique: None,
             routes: Vec::new(),
             without: &[],
             prepared: None,
+            found: None,
             made: None,
             updated: None,
             settled: None,
@@ -356,6 +367,14 @@ impl Resource {
         self
     }
 
+    /// The permission sets that allow these routes, in the place of those that allow reading or writing: usual routes
+    /// by their names as in [`Resource::without`], others by the last word of their paths.
+    #[must_use]
+    pub fn allowing(mut self, routes: &'static [&'static str], sets: &'static [&'static str]) -> Self {
+        self.allowing.push((routes, sets));
+        self
+    }
+
     /// How many a project may have.
     #[must_use]
     pub fn quota(mut self, most: u64) -> Self {
@@ -385,14 +404,14 @@ impl Resource {
         path: &'static str,
         run: fn(&mut Act<'_, '_>) -> Result<Answer, Refusal>,
     ) -> Self {
-        self.routes.push(Route { method, path, operation: Operation::Act(run) });
+        self.routes.push(Route { method, path, operation: Operation::Act(run), sets: None });
         self
     }
 
     /// Another route, or one in the place of a usual one, that only looks.
     #[must_use]
     pub fn look(mut self, path: &'static str, run: fn(&Look<'_>) -> Result<Value, Refusal>) -> Self {
-        self.routes.push(Route { method: "GET", path, operation: Operation::Look(run) });
+        self.routes.push(Route { method: "GET", path, operation: Operation::Look(run), sets: None });
         self
     }
 
@@ -421,6 +440,13 @@ impl Resource {
     #[must_use]
     pub fn listed_if(mut self, shown: fn(&Record, &Call) -> bool) -> Self {
         self.listed_if = Some(shown);
+        self
+    }
+
+    /// What a request is about that says it otherwise than by path or reference.
+    #[must_use]
+    pub fn found_by(mut self, find: OnFinding) -> Self {
+        self.found = Some(find);
         self
     }
 
@@ -479,24 +505,47 @@ impl Resource {
         self.scope == Scope::Project
     }
 
-    /// The permission sets that allow this access.
-    pub fn allowed_by(&self, access: Access) -> impl Iterator<Item = &'static str> + use<> {
+    /// The permission sets that allow a route, without those that hold for all products.
+    pub(super) fn allowed_by(&self, route: &Route) -> Allowing {
         let (read, write) = self.permissions;
-        let reading = access == Access::Read;
-        let everything: &[&str] = match (self.scope, reading) {
-            (Scope::Organization, _) => &[],
-            (_, true) => &["AllProductsReadOnly", "AllProductsFullAccess"],
-            (_, false) => &["AllProductsFullAccess"],
-        };
-        let read: &[&str] = if reading { read } else { &[] };
-        read.iter().chain(write).chain(everything).copied()
+        match (route.sets, route.access()) {
+            (Some(sets), _) => Allowing::new(sets),
+            (None, Access::Read) => Allowing::new(read).and(write),
+            (None, Access::Write) => Allowing::new(write),
+        }
+    }
+
+    /// A name of [`Resource::allowing`] that no route has.
+    pub(super) fn unknown_route(&self) -> Option<&'static str> {
+        let routes = self.all_routes();
+        let known = |name: &str| routes.iter().any(|route| self.usual_name(route) == name || last_word(route) == name);
+        self.allowing.iter().flat_map(|(names, _)| *names).copied().find(|name| !known(name))
     }
 
     /// All routes: the usual ones of its shape, those of its own in their place.
     pub fn all_routes(&self) -> Vec<Route> {
-        let route = |method, path, operation| Route { method, path, operation };
+        let usual = self.usual_routes();
+        let own =
+            |usual: &Route| self.routes.iter().any(|route| route.method == usual.method && route.path == usual.path);
+        let mut routes: Vec<Route> = usual
+            .into_iter()
+            .filter(|(name, route)| !self.without.contains(name) && !own(route))
+            .map(|(_, route)| route)
+            .collect();
+        routes.extend(&self.routes);
+        for route in &mut routes {
+            let (usual, last) = (self.usual_name(route), last_word(route));
+            let named = self.allowing.iter().find(|(names, _)| names.contains(&usual) || names.contains(&last));
+            route.sets = named.map(|(_, sets)| *sets);
+        }
+        routes
+    }
+
+    /// The routes that follow from its shape, by their names.
+    fn usual_routes(&self) -> Vec<(&'static str, Route)> {
+        let route = |method, path, operation| Route { method, path, operation, sets: None };
         let (item, collection) = (self.item, self.collection);
-        let usual = match self.shape {
+        match self.shape {
             Shape::Collection | Shape::Named(_) => vec![
                 ("POST", route("POST", collection, Operation::Create)),
                 ("LIST", route("GET", collection, Operation::List)),
@@ -512,15 +561,17 @@ impl Resource {
             Shape::WholeList(_) => {
                 vec![("GET", route("GET", item, Operation::List)), ("PUT", route("PUT", item, Operation::Replace))]
             }
-        };
-        let own =
-            |usual: &Route| self.routes.iter().any(|route| route.method == usual.method && route.path == usual.path);
-        let mut routes: Vec<Route> = usual
-            .into_iter()
-            .filter(|(name, route)| !self.without.contains(name) && !own(route))
-            .map(|(_, route)| route)
-            .collect();
-        routes.extend(&self.routes);
-        routes
+        }
     }
+
+    /// The name of the usual route that is at the same place; empty where there is none.
+    fn usual_name(&self, route: &Route) -> &'static str {
+        let same = |usual: &Route| (usual.method, usual.path) == (route.method, route.path);
+        self.usual_routes().into_iter().find(|(_, usual)| same(usual)).map_or("", |(name, _)| name)
+    }
+}
+
+/// The last word of a route's path; empty where it ends in a parameter.
+fn last_word(route: &Route) -> &'static str {
+    route.path.rsplit('/').next().filter(|word| !word.starts_with('{')).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use s3s::{
 
 use super::{
     acl::{ALL_USERS, AUTHENTICATED_USERS, Acl},
-    auth::{Caller, Permission, canonical},
+    auth::{Caller, Errand, Key, Permission, canonical},
     errors::{access_denied, not_implemented},
     policy::{Decision, Policy},
     records::{self, Bucket},
@@ -109,6 +109,11 @@ const ACTIONS: &[Action] = &[
     action("ListParts", "s3:ListMultipartUploadParts", ObjectsRead, ""),
 ];
 
+/// What each operation asks of IAM.
+pub(crate) fn operations() -> impl Iterator<Item = Permission> {
+    ACTIONS.iter().map(|action| action.permission)
+}
+
 /// Whether a caller may do this to a bucket, or to an object in it.
 pub(super) fn allowed(
     service: &Service,
@@ -119,32 +124,52 @@ pub(super) fn allowed(
     action: &Action,
 ) -> bool {
     let caller = &visit.caller;
-    let by_iam = match caller {
-        Caller::Anonymous => false,
-        Caller::Signed { key, project_id } => {
-            let own = key.organization_id == bucket.organization_id;
-            if own && action.permission == BucketPolicy && service.identity.owns_organization(key) {
-                return true;
-            }
-            *project_id == bucket.project_id && service.identity.may(key, &bucket.project_id, action.permission)
+    let decide = |by_iam: bool| {
+        let Some(policy) = &bucket.policy else {
+            return by_iam || by_acl(service, caller, bucket, key, version, action);
+        };
+        let name = if version.is_some() { action.of_version } else { action.name };
+        let resource = match key {
+            Some(key) => format!("{}/{key}", bucket.name),
+            None => bucket.name.clone(),
+        };
+        // It was checked when it was put: one that cannot be read allows nothing.
+        let Ok(policy) = Policy::parse(policy, &bucket.name) else { return false };
+        match policy.decide(caller, name, &resource, &visit.facts) {
+            Decision::AllowedToAll => true,
+            Decision::Allowed => by_iam,
+            Decision::Silent => by_iam && policy.leaves_project_alone,
+            Decision::Denied => false,
         }
     };
-    let Some(policy) = &bucket.policy else {
-        return by_iam || by_acl(service, caller, bucket, key, version, action);
-    };
-    let name = if version.is_some() { action.of_version } else { action.name };
-    let resource = match key {
-        Some(key) => format!("{}/{key}", bucket.name),
-        None => bucket.name.clone(),
-    };
-    // It was checked when it was put: one that cannot be read allows nothing.
-    let Ok(policy) = Policy::parse(policy, &bucket.name) else { return false };
-    match policy.decide(caller, name, &resource, &visit.facts) {
-        Decision::AllowedToAll => true,
-        Decision::Allowed => by_iam,
-        Decision::Silent => by_iam && policy.leaves_project_alone,
-        Decision::Denied => false,
+    let Caller::Signed { key: signed, project_id } = caller else { return decide(false) };
+    let own = signed.organization_id == bucket.organization_id;
+    if own && action.permission == BucketPolicy && service.identity.owns_organization(signed) {
+        return true;
     }
+    // Nobody has a right in another project than that on whose behalf he asks.
+    if *project_id != bucket.project_id {
+        return decide(false);
+    }
+    let errand = errand(visit, signed, project_id, &bucket.name, action);
+    if service.identity.may(&errand) {
+        service.identity.lets(&errand, true);
+        return decide(true);
+    }
+    // Only what IAM would have made a difference to is a denial of it.
+    decide(false) || (decide(true) && service.identity.lets(&errand, false))
+}
+
+fn errand<'a>(visit: &'a Visit, key: &'a Key, project_id: &'a str, bucket: &'a str, action: &Action) -> Errand<'a> {
+    let (operation, permission) = (action.operation, action.permission);
+    Errand { key, origin: &visit.origin, project_id, bucket, operation, permission }
+}
+
+/// Whether IAM lets somebody do what is about no bucket that there is.
+fn allowed_in_project(service: &Service, visit: &Visit, key: &Key, project_id: &str, action: &Action) -> bool {
+    let errand = errand(visit, key, project_id, "", action);
+    let may = service.identity.may(&errand);
+    service.identity.lets(&errand, may)
 }
 
 fn by_acl(
@@ -197,7 +222,8 @@ impl S3Access for Service {
         let query = form_urlencoded::parse(context.uri().query().unwrap_or_default().as_bytes());
         let version = query.into_iter().find(|(name, _)| name == "versionId").map(|(_, id)| id.into_owned());
         let expected = context.headers().get("x-amz-expected-bucket-owner").cloned();
-        let visit = Visit::new(context.extensions_mut(), caller);
+        let headers = context.headers().clone();
+        let visit = Visit::new(&headers, context.extensions_mut(), caller);
         let bucket = name.and_then(|name| self.store.read(|tables| self.bucket_in(tables, &visit, &name).ok()));
         let result = match ACTIONS.iter().find(|action| action.operation == operation) {
             _ if operation == "DeleteObjects" => Ok(()),
@@ -206,14 +232,14 @@ impl S3Access for Service {
                 (Caller::Signed { key, project_id }, None)
                     if matches!(operation.as_str(), "ListBuckets" | "CreateBucket") =>
                 {
-                    let may = self.identity.may(key, project_id, action.permission);
+                    let may = allowed_in_project(self, &visit, key, project_id, action);
                     if may { Ok(()) } else { Err(access_denied()) }
                 }
                 (Caller::Anonymous, _) if matches!(operation.as_str(), "ListBuckets" | "CreateBucket") => {
                     Err(access_denied())
                 }
                 (Caller::Signed { key, project_id }, Some(_)) if operation == "CreateBucket" => {
-                    let may = self.identity.may(key, project_id, action.permission);
+                    let may = allowed_in_project(self, &visit, key, project_id, action);
                     if may { Ok(()) } else { Err(access_denied()) }
                 }
                 // The operation itself says that there is no such bucket.

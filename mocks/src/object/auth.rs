@@ -8,6 +8,7 @@ use s3s::{
 };
 
 use super::errors::usual;
+use crate::kernel::Origin;
 
 /// What Object Storage asks of identity.
 pub trait Identity: Send + Sync + 'static {
@@ -15,7 +16,12 @@ pub trait Identity: Send + Sync + 'static {
     fn access_key(&self, access_key: &str) -> Option<Key>;
 
     /// Whether IAM lets the owner of this key do this in this project.
-    fn may(&self, key: &Key, project_id: &str, permission: Permission) -> bool;
+    fn may(&self, errand: &Errand<'_>) -> bool;
+
+    /// Hears what IAM's answer was worth once everything else was looked at, and gives whether it is let through.
+    fn lets(&self, _errand: &Errand<'_>, allowed: bool) -> bool {
+        allowed
+    }
 
     /// Whether the owner of this key owns the organisation: such a user may always put and delete bucket policies.
     fn owns_organization(&self, _key: &Key) -> bool {
@@ -34,6 +40,23 @@ pub struct Key {
     pub organization_id: String,
     /// The project of requests that name none.
     pub default_project_id: String,
+}
+
+/// What somebody wants to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Errand<'a> {
+    /// The key it was signed with.
+    pub key: &'a Key,
+    /// Where the request came from.
+    pub origin: &'a Origin,
+    /// The project it is about.
+    pub project_id: &'a str,
+    /// The bucket; empty where it is about none.
+    pub bucket: &'a str,
+    /// The operation.
+    pub operation: &'static str,
+    /// What IAM calls it.
+    pub permission: Permission,
 }
 
 /// The owner of a key.

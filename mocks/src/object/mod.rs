@@ -33,6 +33,8 @@ mod tagging;
 mod uploads;
 mod version;
 
-pub use auth::{Identity, Key, Permission, Principal};
+pub(crate) use access::operations;
+pub use auth::{Errand, Identity, Key, Permission, Principal};
 pub use door::ObjectStorage;
+pub(crate) use records::BUCKET;
 pub(crate) use service_bucket::{Kept, SERVICE_KEY, ServiceBucket};

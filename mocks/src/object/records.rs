@@ -13,7 +13,7 @@ use super::{acl::Acl, content::Content, meta::Meta};
 use crate::kernel::{Record, Tables, Transaction};
 
 /// The kind of buckets; the key is the bucket's name, which is unique in all regions.
-pub(super) const BUCKET: &str = "object.bucket";
+pub(crate) const BUCKET: &str = "object.bucket";
 /// The kind of object versions and delete markers; see [`version_key`].
 pub(super) const VERSION: &str = "object.version";
 /// The kind of unfinished multipart uploads: bucket, key, upload.

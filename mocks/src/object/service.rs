@@ -1,12 +1,8 @@
 //! What all operations share, and which function carries out which operation.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use axum::extract::ConnectInfo;
-use http::Extensions;
+use http::{Extensions, HeaderMap};
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, dto};
 use time::OffsetDateTime;
 
@@ -22,8 +18,9 @@ use super::{
     tagging, uploads, version,
 };
 use crate::{
+    api::origin,
     gateway::Region,
-    kernel::{Blobs, Store, Tables},
+    kernel::{Blobs, Origin, Store, Tables},
 };
 
 /// Object Storage behind its protocol.
@@ -49,24 +46,22 @@ pub(super) struct Arrival {
 pub(super) struct Visit {
     pub(super) region: Region,
     pub(super) caller: Caller,
+    pub(super) origin: Origin,
     pub(super) facts: Facts,
 }
 
 impl Visit {
     /// The visit of a caller, out of what was noted when the request arrived.
-    pub(super) fn new(extensions: &Extensions, caller: Caller) -> Self {
+    pub(super) fn new(headers: &HeaderMap, extensions: &Extensions, caller: Caller) -> Self {
         let arrival = extensions.get::<Arrival>();
-        // The listeners are on this machine; only a server that says otherwise knows other callers.
-        let source = extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |connection| connection.0.ip());
+        let origin = origin(headers, extensions);
         let facts = Facts {
-            source,
+            source: origin.ip,
             referer: arrival.and_then(|arrival| arrival.referer.clone()),
             prefix: arrival.and_then(|arrival| arrival.prefix.clone()),
             now: arrival.map_or(OffsetDateTime::UNIX_EPOCH, |arrival| arrival.now),
         };
-        Self { region: arrival.map_or(Region::FrPar, |arrival| arrival.region), caller, facts }
+        Self { region: arrival.map_or(Region::FrPar, |arrival| arrival.region), caller, origin, facts }
     }
 
     /// The visit a request belongs to.

@@ -36,7 +36,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     gateway::{Authority, Foreign, OwnNames},
-    kernel::{Behind, Blobs, Cloud, Store, Tables},
+    kernel::{Behind, Blobs, Cloud, Guard, Store, Tables},
     services::{containers_plane, rdb_plane},
 };
 use crons::Crons;
@@ -98,6 +98,7 @@ pub struct Front<'a> {
 /// What runs behind a cloud's API.
 pub struct Planes {
     store: Arc<Store>,
+    guard: Arc<Guard>,
     networks: Networks,
     doors: Arc<Doors>,
     guests: Arc<Guests>,
@@ -158,6 +159,7 @@ impl Planes {
         });
         let planes = Arc::new(Self {
             store: Arc::clone(cloud.store()),
+            guard: Arc::clone(cloud.guard()),
             networks: Networks::new(Arc::clone(&fabric)),
             doors,
             tunnels: Tunnels::new(Arc::clone(&guests)),
@@ -222,7 +224,7 @@ impl Planes {
     /// Answers a request for a container, by the host it is for.
     pub async fn serve(&self, request: Request<Body>) -> Response<Body> {
         match &self.containers {
-            Some(containers) => ingress::answer(&self.store, containers.plane(), request).await,
+            Some(containers) => ingress::answer(&self.store, &self.guard, containers.plane(), request).await,
             None => ingress::nothing_runs(&self.missing),
         }
     }

@@ -160,7 +160,7 @@ impl Plane {
             databases: Arc::clone(&self.databases),
             wanted: instance(key, &wanted.name, &certificate),
         });
-        let door: Arc<dyn Logins> = Arc::new(Door { store: Arc::clone(cloud.store()), key: key.to_owned() });
+        let door: Arc<dyn Logins> = Arc::new(Door { cloud: self.cloud.clone(), key: key.to_owned() });
         let idle: Arc<dyn Idle> = Arc::new(Patience { store: Arc::clone(cloud.store()) });
         let backend = Arc::clone(&server) as Arc<dyn Backend>;
         let known = cloud.store().read(|tables| plane::listens_at(tables.get(plane::KIND, key)?));
@@ -335,14 +335,17 @@ impl Backend for Server {
 
 /// Asks IAM who may log in.
 struct Door {
-    store: Arc<Store>,
+    cloud: Weak<Cloud>,
     key: String,
 }
 
 #[async_trait::async_trait]
 impl Logins for Door {
     async fn check(&self, user: &str, password: &str, database: &str) -> Verdict {
-        sdb_login(&self.store, &self.key, user, password, database)
+        match self.cloud.upgrade() {
+            Some(cloud) => sdb_login(&cloud, &self.key, user, password, database),
+            None => Verdict::Unavailable { reason: "the local cloud is stopping".into() },
+        }
     }
 }
 

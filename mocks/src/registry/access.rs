@@ -9,14 +9,27 @@ use http::{HeaderMap, StatusCode, header};
 use oci_spec::distribution::ErrorCode;
 
 use super::{
+    ContainerRegistry,
     records::{self, NAMESPACE},
     refusal::{Answered, Refused, refuse, unknown},
 };
 use crate::{
     api::caller_of,
-    kernel::{Access, Caller, Record, Store, Tables, Within},
-    services::iam::authorize,
+    kernel::{Access, Action, Allowing, Asking, Caller, Record, Store, Tables, Within},
 };
+
+const PULLING: Allowing = Allowing::new(&[
+    "ContainerRegistryReadOnly",
+    "ContainerRegistryFullAccess",
+    "AllProductsReadOnly",
+    "AllProductsFullAccess",
+]);
+const PUSHING: Allowing = Allowing::new(&["ContainerRegistryFullAccess", "AllProductsFullAccess"]);
+
+/// What allows each thing that the registry's own protocol does.
+pub(crate) fn all_allowing() -> impl Iterator<Item = Allowing> {
+    [PULLING, PUSHING].into_iter()
+}
 
 /// Who asks; none: nobody said.
 pub(super) type Visitor = Option<Caller>;
@@ -75,6 +88,7 @@ pub(super) fn challenge(region: &str, message: &str) -> Refused {
 
 /// Lets a visitor into a repository of this name, or not.
 pub(super) fn enter(
+    registry: &ContainerRegistry,
     tables: &Tables,
     region: &str,
     name: &str,
@@ -103,19 +117,14 @@ pub(super) fn enter(
         return Ok(repository);
     }
     let Some(caller) = visitor else { return Err(challenge(region, "authentication is required")) };
-    let sets: &[&str] = match access {
-        Access::Read => &[
-            "ContainerRegistryReadOnly",
-            "ContainerRegistryFullAccess",
-            "AllProductsReadOnly",
-            "AllProductsFullAccess",
-        ],
-        Access::Write => &["ContainerRegistryFullAccess", "AllProductsFullAccess"],
+    let (action, allowing) = match access {
+        Access::Read => (Action("registry", "pull"), PULLING),
+        Access::Write => (Action("registry", "push"), PUSHING),
     };
     let within = Within::Project(&repository.project);
-    if caller.organization_id == record.text("organization_id")
-        && authorize(tables, caller, &mut sets.iter().copied(), within)
-    {
+    let about = Some((NAMESPACE, id, record.as_ref()));
+    let asking = Asking { caller, action, allowing, within, about, now: registry.store.clock().now() };
+    if caller.organization_id == record.text("organization_id") && registry.guard.admits(tables, &asking) {
         return Ok(repository);
     }
     let action = if access == Access::Read { "pull from" } else { "push to" };

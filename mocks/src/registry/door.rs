@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     gateway::{Region, Service},
-    kernel::{Access, Blobs, Store},
+    kernel::{Access, Blobs, Caller, Guard, Store},
+    api::origin,
 };
 
 /// What says that this is a registry.
@@ -27,6 +28,7 @@ pub(super) const DIGEST: HeaderName = HeaderName::from_static("docker-content-di
 /// The container registry.
 pub struct ContainerRegistry {
     pub(super) store: Arc<Store>,
+    pub(super) guard: Arc<Guard>,
     pub(super) blobs: Blobs,
 }
 
@@ -53,9 +55,9 @@ impl Visit<'_> {
 }
 
 impl ContainerRegistry {
-    /// A registry that keeps its records in this store and bytes in these blobs.
-    pub fn new(store: Arc<Store>, blobs: Blobs) -> Self {
-        Self { store, blobs }
+    /// A registry that keeps its records in this store and bytes in these blobs, and lets in whom this guard lets in.
+    pub fn new(store: Arc<Store>, blobs: Blobs, guard: Arc<Guard>) -> Self {
+        Self { store, guard, blobs }
     }
 
     /// Answers a request. The region is that of the host name, else fr-par.
@@ -79,6 +81,8 @@ impl ContainerRegistry {
         let (head, body) = request.into_parts();
         let region = region(&head.uri, &head.headers).as_str();
         let visitor = access::visitor(&self.store, &head.headers, region)?;
+        let origin = origin(&head.headers, &head.extensions);
+        let visitor = visitor.map(|caller| Caller { origin, ..caller });
         let (name, part) = match path::read(head.uri.path())? {
             Target::Check if visitor.is_none() => {
                 return Err(access::challenge(region, "authentication is required"));
@@ -88,7 +92,7 @@ impl ContainerRegistry {
         };
         let reads = matches!(head.method, Method::GET | Method::HEAD) && !matches!(part, Part::Upload(_));
         let access = if reads { Access::Read } else { Access::Write };
-        let repository = self.store.read(|tables| access::enter(tables, region, &name, &visitor, access))?;
+        let repository = self.store.read(|tables| access::enter(self, tables, region, &name, &visitor, access))?;
         let query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
         let visit = Visit { registry: self, repository, visitor, region, headers: head.headers, query };
         let head_only = head.method == Method::HEAD;

@@ -20,6 +20,7 @@ mod refusal;
 mod tags;
 mod uploads;
 
+pub(crate) use access::all_allowing;
 pub use door::ContainerRegistry;
 pub(crate) use pull::pin;
 pub(crate) use records::{IMAGE, NAMESPACE, TAG, forget_contents, recount_image, recount_namespace};

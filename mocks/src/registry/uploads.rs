@@ -112,7 +112,7 @@ fn mount(visit: &Visit<'_>, digest: &str) -> Answered<bool> {
     let Ok(from) = path::repository(from) else { return Ok(false) };
     visit.registry.store.write(|tx| {
         visit.repository.still_there(tx.tables())?;
-        let source = access::enter(tx.tables(), visit.region, &from, &visit.visitor, Access::Read);
+        let source = access::enter(visit.registry, tx.tables(), visit.region, &from, &visit.visitor, Access::Read);
         let blob = source.ok().and_then(|source| records::read::<Blob>(tx.tables(), BLOB, &source.key(digest)));
         let Some(blob) = blob else { return Ok(false) };
         tx.put(BLOB, &visit.repository.key(digest), Record::of(&blob));

@@ -23,7 +23,7 @@ pub use seed::{Member, Organization, seed};
 
 pub(crate) use containers::plane as containers_plane;
 pub(crate) use rdb::{copies as rdb_copies, download as rdb_download, plane as rdb_plane};
-pub(crate) use sdb::{backup as sdb_backup, login as sdb_login, plane as sdb_plane};
+pub(crate) use sdb::{all_allowing as sdb_allowing, backup as sdb_backup, login as sdb_login, plane as sdb_plane};
 pub(crate) use vpc::plane as vpc_plane;
 
 use crate::kernel::Product;

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use stackproof_cloud::{
     kernel::{Blobs, Clock, Options, Profile, Store},
     listener::listen,
-    object::{Identity, Key, ObjectStorage, Permission, Principal},
+    object::{Errand, Identity, Key, ObjectStorage, Permission, Principal},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -48,7 +48,8 @@ impl Identity for People {
         })
     }
 
-    fn may(&self, key: &Key, project_id: &str, permission: Permission) -> bool {
+    fn may(&self, errand: &Errand<'_>) -> bool {
+        let Errand { key, project_id, permission, .. } = *errand;
         match key.secret_key.as_str() {
             "owner-secret" => [PROJECT, SECOND_PROJECT].contains(&project_id),
             "reader-secret" => project_id == PROJECT && permission == Permission::ObjectsRead,

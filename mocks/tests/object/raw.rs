@@ -275,3 +275,37 @@ proptest! {
         });
     }
 }
+
+/// A signature is good for what it was made for and nothing else, and for a while only.
+#[tokio::test]
+async fn a_signature_taken_from_another_request_opens_nothing() {
+    let fixture = Fixture::new().await;
+    fixture.with_bucket("box").await;
+    fixture.signed("PUT", HOST, "/k", "hello").await;
+    fixture.signed("PUT", HOST, "/other", "secret").await;
+    let taken = || Signed::new("GET", HOST, "/k").body("");
+    assert_eq!(fixture.send(taken()).await.status, 200);
+    let tampered: [(&str, fn(&mut http::Request<axum::body::Body>)); 5] = [
+        ("another object", |request| *request.uri_mut() = "/other".parse().expect("a path")),
+        ("another method", |request| *request.method_mut() = http::Method::DELETE),
+        ("another query", |request| *request.uri_mut() = "/k?acl".parse().expect("a path")),
+        ("another host", |request| {
+            request.headers_mut().insert("host", http::HeaderValue::from_static("bin.s3.fr-par.scw.cloud"));
+        }),
+        ("another time", |request| {
+            request.headers_mut().insert("x-amz-date", http::HeaderValue::from_static("20200101T000000Z"));
+        }),
+    ];
+    for (what, tamper) in tampered {
+        let mut request = taken();
+        tamper(&mut request);
+        let answer = fixture.send(request).await;
+        assert!(matches!(answer.status, 400 | 403 | 404), "{what}: {} {}", answer.status, answer.body);
+    }
+    let body = Signed::new("PUT", HOST, "/k").body("hello").map(|_| axum::body::Body::from("HELLO"));
+    assert!((400..500).contains(&fixture.send(body).await.status), "another body");
+    let mut old = Signed::new("GET", HOST, "/k");
+    old.at -= time::Duration::hours(1);
+    assert_eq!(fixture.send(old.body("")).await.status, 403, "replayed an hour later");
+    assert_eq!(fixture.signed("GET", HOST, "/k", "").await.body, "hello", "nothing was changed");
+}

@@ -76,6 +76,7 @@ impl Scene {
             authority_dir: folder.path().join("authority"),
             ports: [0; 4],
             control: true,
+            enforcement: stackproof_cloud::kernel::Enforcement::Enforce,
             foreign: Foreign::Refuse,
             planes: planes::Config::Everything {
                 folder: folder.path().join("planes"),

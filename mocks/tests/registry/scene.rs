@@ -85,6 +85,7 @@ impl Scene {
             authority_dir: folder.path().join("authority"),
             ports: [0; 4],
             control: false,
+            enforcement: stackproof_cloud::kernel::Enforcement::Enforce,
             foreign: Foreign::Refuse,
             planes: stackproof_cloud::planes::Config::Nothing,
         };

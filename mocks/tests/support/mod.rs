@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use stackproof_cloud::{
     api::Api,
-    kernel::{Catalogue, Clock, Cloud, Options, Product, Profile, Store},
+    kernel::{Catalogue, Clock, Cloud, Enforcement, Guard, Options, Product, Profile, Store},
     services::{self, Organization},
 };
 
@@ -36,12 +36,22 @@ impl Fixture {
     }
 
     pub fn with(products: Vec<Product>, profile: Profile) -> Self {
+        Self::made(products, profile, Enforcement::Enforce)
+    }
+
+    /// A cloud of all products that does this with what IAM does not allow.
+    pub fn with_enforcement(enforcement: Enforcement) -> Self {
+        Self::made(services::products(), Profile::Instant, enforcement)
+    }
+
+    fn made(products: Vec<Product>, profile: Profile, enforcement: Enforcement) -> Self {
         let options = Options { seed: Some(1), ..Options::default() };
         let store = Arc::new(Store::open(&options, Clock::new(profile)).unwrap());
         let organization = Organization::from_seed(1);
         services::seed(&store, &organization).unwrap();
         let catalogue = Catalogue::new(products).unwrap();
-        let cloud = Arc::new(Cloud::new(store, catalogue, services::iam::authorize));
+        let guard = Guard::new(services::iam::authorize, enforcement);
+        let cloud = Arc::new(Cloud::new(store, catalogue, guard));
         Self { api: Api::new(Arc::clone(&cloud)).unwrap(), cloud, organization }
     }
 

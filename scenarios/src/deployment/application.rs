@@ -133,6 +133,38 @@ impl Application<'_> {
         self.of.target.web()?.get(&led.location).await
     }
 
+    /// Puts a file into the bucket, and asks the private application for it as somebody does who has the caller's key.
+    ///
+    /// # Errors
+    /// When the key is not there, the bucket refuses the file, or nobody leads to it.
+    pub async fn asset_as_caller(&self, s: &Scenario) -> Result<Page, Failure> {
+        let key = self.secret(&self.of.named("caller-key")).await?;
+        s.secret(&key);
+        let storage = self.of.target.object_storage()?.in_project(&self.of.project);
+        storage.put(self.output("bucket")?, "called.txt", b"called".to_vec()).await?;
+        let web = self.of.target.web()?;
+        let led = web.get_with_token(&format!("{}/assets/called.txt", self.url()?), &key).await?;
+        let page = web.get(&led.location).await?;
+        if page.text == "called" { Ok(page) } else { Err(Failure::failed("the asset is not served").because(page.text)) }
+    }
+
+    /// The value of a secret of the stack's, by its name.
+    async fn secret(&self, name: &str) -> Result<String, Failure> {
+        let api = self.of.target.api()?;
+        let path = format!("secrets?name={name}&project_id={}", self.of.project);
+        let listed = api.get(&api.regional("secret-manager/v1beta1", &path)).await?;
+        let id = listed.body["secrets"][0]["id"].as_str().unwrap_or_default().to_owned();
+        self.value(&id).await
+    }
+
+    /// Where its serverless database is.
+    ///
+    /// # Errors
+    /// When the stack tells no endpoint.
+    pub fn serverless_endpoint(&self) -> Result<&str, Failure> {
+        self.output("serverless_database_endpoint")
+    }
+
     /// Where its database is in the private network.
     ///
     /// # Errors
@@ -249,9 +281,13 @@ impl Application<'_> {
 
     /// The password of the application's database user, from Secret Manager.
     async fn password(&self) -> Result<String, Failure> {
-        let api = self.of.target.api()?;
         let id = self.output("database_password_secret_id")?;
-        let id = id.rsplit('/').next().unwrap_or(id);
+        self.value(id.rsplit('/').next().unwrap_or(id)).await
+    }
+
+    /// The latest value of a secret.
+    async fn value(&self, id: &str) -> Result<String, Failure> {
+        let api = self.of.target.api()?;
         let path = api.regional("secret-manager/v1beta1", &format!("secrets/{id}/versions/latest_enabled/access"));
         let answer = api.get(&path).await?;
         let data = answer.body["data"].as_str().and_then(|data| STANDARD.decode(data).ok());

@@ -180,6 +180,16 @@ impl Deployment {
         format!("{}-{}-{component}", self.prefix, self.stack.name())
     }
 
+    /// The cloud it is on.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The project it is in.
+    pub fn project(&self) -> &str {
+        &self.project
+    }
+
     /// Whoever deploys, if that is a person: an identifier of a user.
     ///
     /// # Errors

@@ -13,7 +13,8 @@ use super::containers::Plane;
 use crate::{
     gateway::Plain,
     identity,
-    kernel::Store,
+    api::origin,
+    kernel::{Guard, Store},
     services::containers_plane::{self as plane, Route},
 };
 
@@ -31,8 +32,13 @@ enum Way {
 }
 
 /// Answers a request by the container that its host names.
-pub(super) async fn answer(store: &Store, containers: &Plane, request: Request<Body>) -> Response<Body> {
-    match way(store, &request) {
+pub(super) async fn answer(
+    store: &Store,
+    guard: &Guard,
+    containers: &Plane,
+    request: Request<Body>,
+) -> Response<Body> {
+    match way(store, guard, &request) {
         Way::Refused(status, message) => refusal(status, &message),
         Way::Elsewhere(location) => {
             let mut response = refusal(StatusCode::MOVED_PERMANENTLY, "this container takes requests by TLS only");
@@ -45,7 +51,7 @@ pub(super) async fn answer(store: &Store, containers: &Plane, request: Request<B
     }
 }
 
-fn way(store: &Store, request: &Request<Body>) -> Way {
+fn way(store: &Store, guard: &Guard, request: &Request<Body>) -> Way {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
     store.read(|tables| {
@@ -60,7 +66,9 @@ fn way(store: &Store, request: &Request<Body>) -> Way {
         let now = store.clock().now();
         let allowed = plane::is_public(record)
             || token.is_some_and(|token| {
-                plane::opens(tables, key, record, token, now) || identity::may_call(tables, record, token, now)
+                let origin = || origin(request.headers(), request.extensions());
+                plane::opens(tables, key, record, token, now)
+                    || identity::may_call(guard, tables, (key, record), token, now, origin)
             });
         if allowed {
             Way::In(key.to_owned(), plane::route(record))

@@ -35,7 +35,8 @@ fn project() -> Resource {
         .filters(&["name"])
         .listed_if(|record, call| call.asks_for("project_ids", record.text("id")))
         .order(&["created_at", "name"])
-        .permissions(&["ProjectReadOnly"], &["ProjectManager"])
+        // Documented: who manages IAM or the organisation manages projects, too.
+        .permissions(&["ProjectReadOnly"], &["ProjectManager", "IAMManager", "OrganizationManager"])
         .made(|making| {
             let project = making.key.to_owned();
             add_defaults(making, &project);

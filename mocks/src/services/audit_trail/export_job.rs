@@ -26,6 +26,8 @@ pub(super) fn export_job() -> Resource {
         .filters(&["name", "tags"])
         .order(&["name", "created_at"])
         .permissions(READ, WRITE)
+        .allowing(&["LIST"], &["AuditTrailExportRead", "AuditTrailFullAccess"])
+        .allowing(&["DELETE"], &["AuditTrailExportDelete", "AuditTrailFullAccess"])
         .made(|making| {
             making.record.body.remove("updated_at");
             // Where none is said, the bucket is where the job is.

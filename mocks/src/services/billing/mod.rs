@@ -13,7 +13,7 @@ use crate::kernel::Product;
 
 /// Documented in IAM's list of permission sets.
 const READ: &[&str] = &["BillingReadOnly"];
-const WRITE: &[&str] = &["BillingManager"];
+const WRITE: &[&str] = &["BillingManager", "OrganizationManager"];
 
 const BUDGET: &str = "billing.budget";
 const ALERT: &str = "billing.budget_alert";

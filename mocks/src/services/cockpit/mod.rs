@@ -22,7 +22,7 @@ pub(in crate::services) use data_source::add_default;
 use crate::kernel::{Act, Call, Catalogue, Look, Making, Product, Record, Refusal, Tables};
 
 /// Documented in IAM's list of permission sets.
-const READ: &[&str] = &["ObservabilityReadOnly"];
+const READ: &[&str] = &["ObservabilityReadOnly", "ObservabilityGrafanaEditor"];
 const WRITE: &[&str] = &["ObservabilityFullAccess"];
 
 pub(super) fn product() -> Product {

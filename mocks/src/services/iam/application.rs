@@ -13,6 +13,10 @@ pub(super) fn application() -> Resource {
         computed("nb_api_keys", |_| Ok(json!(0))),
     ];
     resource("iam.application", "/iam/v1alpha1/applications/{application_id}")
+        .permissions(
+            &["IAMReadOnly", "IAMApplicationReadOnly"],
+            &["IAMManager", "OrganizationManager", "IAMApplicationManager"],
+        )
         .fields(fields.into_iter().chain(editable()))
         .filters(&["name", "editable"])
         .order(&["created_at", "updated_at", "name"])

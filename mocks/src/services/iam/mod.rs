@@ -7,6 +7,7 @@
 mod api_key;
 mod application;
 mod authorize;
+mod condition;
 mod federation;
 mod group;
 mod permission_set;
@@ -20,7 +21,9 @@ pub(crate) use user::OWNER;
 use crate::kernel::{Act, Call, Product, Record, Resource, computed};
 use serde_json::{Value, json};
 
-const READ: &[&str] = &["IAMReadOnly", "OrganizationReadOnly"];
+/// Documented: who manages the organisation manages IAM, too; who reads the organisation's general information does not
+/// read IAM.
+const READ: &[&str] = &["IAMReadOnly"];
 const WRITE: &[&str] = &["IAMManager", "OrganizationManager"];
 
 pub(super) fn product() -> Product {

@@ -8,13 +8,30 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::{
-    editable, has_tag,
+    condition, editable, has_tag,
     permission_set::{self, Reach},
     resource,
 };
 use crate::kernel::{
     ArgumentFault, Call, Field, Making, Reason, Record, Refusal, Resource, computed, optional, required,
 };
+
+const READ: &[&str] = &["IAMReadOnly", "IAMPolicyReadOnly"];
+const WRITE: &[&str] = &["IAMManager", "OrganizationManager", "IAMPolicyManager"];
+/// Which permission sets there are may know who reads anything of IAM.
+const SETS: &[&str] = &[
+    "IAMReadOnly",
+    "IAMManager",
+    "OrganizationManager",
+    "IAMApplicationManager",
+    "IAMApplicationReadOnly",
+    "IAMUserManager",
+    "IAMUserReadOnly",
+    "IAMGroupManager",
+    "IAMGroupReadOnly",
+    "IAMPolicyManager",
+    "IAMPolicyReadOnly",
+];
 
 const BEARERS: [&str; 3] = ["user_id", "group_id", "application_id"];
 
@@ -42,6 +59,8 @@ pub(super) fn policy() -> Resource {
         computed("nb_permission_sets", |_| Ok(json!(0))),
     ];
     resource("iam.policy", "/iam/v1alpha1/policies/{policy_id}")
+        .permissions(READ, WRITE)
+        .allowing(&["permission-sets"], SETS)
         .fields(fields.into_iter().chain(editable()))
         .filters(&["editable"])
         .order(&["policy_name", "created_at"])
@@ -72,8 +91,12 @@ pub(super) fn policy() -> Resource {
 }
 
 pub(super) fn rules() -> Resource {
-    resource("iam.rule", "/iam/v1alpha1/rules").under("iam.policy").whole_list("rules").fields(rule_fields()).made(
-        |making| {
+    resource("iam.rule", "/iam/v1alpha1/rules")
+        .permissions(READ, WRITE)
+        .under("iam.policy")
+        .whole_list("rules")
+        .fields(rule_fields())
+        .made(|making| {
             let rules = making.record.body.remove("rules").unwrap_or_default();
             let rules = decorate(making, rules.as_array().map_or(&[], Vec::as_slice))?;
             let policy = making.key.to_owned();
@@ -85,8 +108,7 @@ pub(super) fn rules() -> Resource {
             })?;
             making.set("rules", rules);
             Ok(())
-        },
-    )
+        })
 }
 
 /// The query parameters of its list that are not fields of its answers.
@@ -145,6 +167,10 @@ fn decorate(making: &mut Making<'_, '_>, rules: &[Value]) -> Result<Vec<Value>, 
             }
             _ => return fault("scope", "name exactly one of organization_id and project_ids"),
         };
+        let condition = body.get("condition").and_then(Value::as_str).unwrap_or_default();
+        if let Err(why) = condition::check(condition) {
+            return fault("condition", &why);
+        }
         let names = body.get("permission_set_names").and_then(Value::as_array).cloned().unwrap_or_default();
         let mut reach = None;
         for name in names.iter().filter_map(Value::as_str) {

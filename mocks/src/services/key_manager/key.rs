@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 use time::Duration;
 
-use super::{KEY, READ, WRITE, asymmetric::Algorithm, material, using};
+use super::{
+    CREATE, DECRYPT, DELETE, ENCRYPT, FULL, KEY, READ, RESTORE, SIGN, VERIFY, WRITE, WRITES, asymmetric::Algorithm,
+    material, using,
+};
 use crate::kernel::{
     Act, Answer, Look, Making, Passage, Reason, Record, Refusal, Resource, Route, Work, computed, optional, rfc3339,
     states,
@@ -74,7 +77,15 @@ pub(super) fn key() -> Resource {
                 && call.query("usage").is_none_or(of_usage)
                 && is_deleted(record) == (call.query("scheduled_for_deletion") == Some("true"))
         })
-        .permissions(READ, WRITE)
+        .permissions(READ, FULL)
+        .allowing(&["POST"], CREATE)
+        .allowing(WRITES, WRITE)
+        .allowing(&["DELETE"], DELETE)
+        .allowing(&["restore"], RESTORE)
+        .allowing(&["encrypt", "generate-data-key"], ENCRYPT)
+        .allowing(&["decrypt"], DECRYPT)
+        .allowing(&["sign"], SIGN)
+        .allowing(&["verify"], VERIFY)
         .quota(100)
         .prepared(prepare)
         .made(make)

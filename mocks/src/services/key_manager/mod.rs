@@ -12,7 +12,21 @@ use crate::kernel::Product;
 
 /// Documented in IAM's list of permission sets.
 const READ: &[&str] = &["KeyManagerReadOnly"];
-const WRITE: &[&str] = &["KeyManagerFullAccess"];
+const FULL: &[&str] = &["KeyManagerFullAccess"];
+const CREATE: &[&str] = &["KeyManagerKeyCreate", "KeyManagerFullAccess"];
+const WRITE: &[&str] = &["KeyManagerKeyWrite", "KeyManagerFullAccess"];
+const DELETE: &[&str] = &["KeyManagerKeyDelete", "KeyManagerFullAccess"];
+const RESTORE: &[&str] = &["KeyManagerKeyRestore", "KeyManagerFullAccess"];
+/// A data key is made and encrypted in one.
+const ENCRYPT: &[&str] = &["KeyManagerKeyEncrypt", "KeyManagerFullAccess"];
+const DECRYPT: &[&str] = &["KeyManagerKeyDecrypt", "KeyManagerFullAccess"];
+const SIGN: &[&str] = &["KeyManagerKeySign", "KeyManagerFullAccess"];
+const VERIFY: &[&str] = &["KeyManagerKeyVerify", "KeyManagerFullAccess"];
+
+/// Changes to a key and its material that neither make nor delete the key.
+const WRITES: &[&str] = &[
+    "PATCH", "rotate", "protect", "unprotect", "enable", "disable", "import-key-material", "delete-key-material",
+];
 
 const KEY: &str = "key_manager.key";
 

@@ -9,7 +9,7 @@ mod database;
 mod login;
 pub(crate) mod plane;
 
-pub(crate) use login::login;
+pub(crate) use login::{all_allowing, login};
 
 use crate::kernel::Product;
 

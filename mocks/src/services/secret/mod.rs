@@ -15,6 +15,15 @@ use crate::kernel::{
     Act, Answer, Making, Product, Reason, Record, Refusal, Resource, computed, optional, required, rfc3339,
 };
 
+/// Documented in IAM's list of permission sets. Reading is of what is said of secrets, not of their values.
+const READ: &[&str] = &["SecretManagerReadOnly"];
+const FULL: &[&str] = &["SecretManagerFullAccess"];
+const ACCESS: &[&str] = &["SecretManagerSecretAccess", "SecretManagerFullAccess"];
+const CREATE: &[&str] = &["SecretManagerSecretCreate", "SecretManagerFullAccess"];
+const WRITE: &[&str] = &["SecretManagerSecretWrite", "SecretManagerFullAccess"];
+const DELETE: &[&str] = &["SecretManagerSecretDelete", "SecretManagerFullAccess"];
+const RESTORE: &[&str] = &["SecretManagerSecretRestore", "SecretManagerFullAccess"];
+
 const ITEM: &str = "/secret-manager/v1beta1/regions/{region}/secrets/{secret_id}";
 
 pub(super) fn product() -> Product {
@@ -53,7 +62,11 @@ fn secret() -> Resource {
                     (asked == "true") == record.body.get("ephemeral_policy").is_some_and(|policy| !policy.is_null())
                 })
         })
-        .permissions(&["SecretManagerReadOnly"], &["SecretManagerFullAccess"])
+        .permissions(READ, FULL)
+        .allowing(&["POST"], CREATE)
+        .allowing(&["PATCH", "protect", "unprotect"], WRITE)
+        .allowing(&["DELETE"], DELETE)
+        .allowing(&["restore"], RESTORE)
         .made(|making| {
             ephemeral::tell_in_seconds(making);
             without_last_slash(making);

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::ephemeral;
 use crate::kernel::{
-    Act, Answer, Look, Making, Reason, Record, Refusal, Resource, Tables, computed, optional, required, rfc3339, states,
+    Act, Answer, Call, Look, Making, Reason, Record, Refusal, Resource, Tables, computed, optional, required, rfc3339,
+    states,
 };
 
 const ITEM: &str = "/secret-manager/v1beta1/regions/{region}/secrets/{secret_id}/versions/{revision}";
@@ -45,7 +46,13 @@ pub(super) fn version() -> Resource {
         .listed_if(|version, call| call.asks_for("status", version.text("status")))
         // Recorded: the newest first.
         .order(&["revision_desc", "revision", "created_at"])
-        .permissions(&["SecretManagerReadOnly", "SecretManagerSecretAccess"], &["SecretManagerFullAccess"])
+        .permissions(super::READ, super::FULL)
+        .allowing(&["access"], super::ACCESS)
+        .found_by(|tables, call| by_path(tables, call).map(|key| ("secret.secret", key)))
+        .allowing(&["POST"], super::CREATE)
+        .allowing(&["PATCH", "enable", "disable"], super::WRITE)
+        .allowing(&["DELETE"], super::DELETE)
+        .allowing(&["restore"], super::RESTORE)
         .made(take_over)
         .look(ITEM, |look| Ok(Value::Object(find(look)?.body.clone())))
         .updated(ephemeral::reschedule)
@@ -187,19 +194,23 @@ fn access(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
 
 /// GET access by the secret's path, name and project.
 fn access_by_path(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
-    let asked = |field: &str| act.call.query(field).unwrap_or_default();
-    let (path, name) = (act.call.query("secret_path").unwrap_or("/"), asked("secret_name"));
-    let project = act.call.query("project_id").unwrap_or(&act.call.caller.default_project_id);
+    let name = act.call.query("secret_name").unwrap_or_default();
+    let secret = by_path(act.tx.tables(), act.call).ok_or_else(|| Refusal::not_found("secret", name))?;
+    access_to(act, &secret)
+}
+
+/// The secret that a request names by its path and name.
+fn by_path(tables: &Tables, call: &Call) -> Option<String> {
+    let (path, name) = (call.query("secret_path").unwrap_or("/"), call.query("secret_name")?);
+    let project = call.query("project_id").unwrap_or(&call.caller.default_project_id);
     let is_it = |record: &Record| {
         record.text("name") == name
             && record.text("path") == path
             && record.text("project_id") == project
             && record.body.get("deletion_requested_at").is_none_or(Value::is_null)
-            && act.call.param("region") == Some(record.text("region"))
+            && call.param("region") == Some(record.text("region"))
     };
-    let found = act.tx.tables().all("secret.secret").find(|(_, record)| is_it(record)).map(|(key, _)| key.to_owned());
-    let secret = found.ok_or_else(|| Refusal::not_found("secret", name))?;
-    access_to(act, &secret)
+    tables.all("secret.secret").find(|(_, record)| is_it(record)).map(|(key, _)| key.to_owned())
 }
 
 fn access_to(act: &mut Act<'_, '_>, secret: &str) -> Result<Answer, Refusal> {

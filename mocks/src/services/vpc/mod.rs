@@ -19,6 +19,9 @@ use crate::kernel::{Making, Product, Refusal};
 
 const READ: &[&str] = &["VPCReadOnly"];
 const WRITE: &[&str] = &["VPCFullAccess"];
+/// Private networks have sets of their own (documented).
+const NETWORKS_READ: &[&str] = &["PrivateNetworksReadOnly"];
+const NETWORKS_WRITE: &[&str] = &["PrivateNetworksFullAccess"];
 
 pub(super) fn product() -> Product {
     Product {

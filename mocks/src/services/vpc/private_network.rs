@@ -7,7 +7,7 @@
 use ipnet::{IpNet, Ipv4Net};
 use serde_json::{Value, json};
 
-use super::{READ, WRITE, virtual_cloud};
+use super::{NETWORKS_READ, NETWORKS_WRITE, virtual_cloud};
 use crate::kernel::{
     Act, Answer, ArgumentFault, Look, Making, Reason, Record, Refusal, Resource, computed, older, optional, rfc3339,
 };
@@ -28,7 +28,7 @@ pub(super) fn private_network() -> Resource {
         .filters(&["name", "tags", "vpc_id", "dhcp_enabled"])
         .order(&["created_at", "name"])
         .quota(255)
-        .permissions(READ, WRITE)
+        .permissions(NETWORKS_READ, NETWORKS_WRITE)
         .listed_if(|record, call| call.asks_for("private_network_ids", record.text("id")))
         .look("/vpc/v2/regions/{region}/subnets", list_subnets)
         .act("POST", "/vpc/v2/regions/{region}/private-networks/{private_network_id}/enable-dhcp", |act| {
