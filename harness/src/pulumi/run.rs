@@ -47,11 +47,12 @@ pub enum Operation {
     Refresh,
     /// Delete everything.
     Destroy,
-    /// Take into the state what an interrupted run made, by URN and identifier; forget what else it was making; then
-    /// refresh.
+    /// Take into the state what an interrupted run made, by URN and identifier, then refresh.
     Recover {
         /// What is there.
         import: Vec<(String, String)>,
+        /// Whether to forget what else it was making.
+        forget: bool,
     },
     /// Take resources that exist into the state.
     Import {
@@ -71,13 +72,13 @@ impl Operation {
             Self::Preview { refresh: true, expect_no_changes: true } => {
                 &["preview", "--refresh", "--expect-no-changes"]
             }
-            Self::Refresh => &["refresh", "--yes", "--skip-preview"],
+            Self::Refresh | Self::Recover { .. } => &["refresh", "--yes", "--skip-preview"],
             Self::Destroy => &["destroy", "--yes", "--skip-preview"],
-            Self::Recover { .. } => &["refresh", "--yes", "--skip-preview", "--clear-pending-creates"],
             Self::Import { .. } => &["import", "--yes", "--skip-preview", "--generate-code=false", "--protect=false"],
         };
         let mut arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        if let Self::Recover { import } = self {
+        if let Self::Recover { import, forget } = self {
+            arguments.extend(forget.then(|| "--clear-pending-creates".to_owned()));
             for (urn, id) in import {
                 for word in [urn, id] {
                     arguments.extend(["--import-pending-creates".to_owned(), word.clone()]);
@@ -131,6 +132,9 @@ pub struct Outcome {
     /// Why it was stopped before its end, if something else than time or the user did.
     #[serde(default)]
     pub stopped: Option<String>,
+    /// The command that goes on from here, where it is known.
+    #[serde(default)]
+    pub next: Option<String>,
 }
 
 impl Outcome {
@@ -164,7 +168,8 @@ impl Outcome {
         } else {
             (Exit::Failed, format!("pulumi {} failed", self.operation))
         };
-        Err(Failure::new(exit, what).because(meaning).next("stackproof preview --refresh shows what is left to do"))
+        let next = self.next.unwrap_or_else(|| "stackproof preview --refresh shows what is left to do".to_owned());
+        Err(Failure::new(exit, what).because(meaning).next(next))
     }
 }
 
@@ -243,6 +248,7 @@ pub(super) async fn run(
         timed_out,
         interrupted,
         stopped,
+        next: None,
     })
 }
 

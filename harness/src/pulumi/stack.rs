@@ -154,6 +154,8 @@ pub struct Backend {
     unwanted: &'static [&'static str],
     /// Whether it goes with this process.
     supervised: bool,
+    /// Whether the stack is known to be there.
+    existing: bool,
 }
 
 impl Backend {
@@ -165,7 +167,7 @@ impl Backend {
         let unusable =
             |error: std::io::Error| Failure::environment(format!("{} cannot be used", folder.display())).because(error);
         fs::create_dir_all(folder.join("state")).map_err(unusable)?;
-        Ok(Self { variables: in_folder(folder, &passphrase_file(folder)?), unwanted: &[], supervised: false })
+        Ok(Self { variables: in_folder(folder, &passphrase_file(folder)?), unwanted: &[], supervised: false, existing: false })
     }
 
     /// A folder of this machine, with this passphrase.
@@ -180,6 +182,7 @@ impl Backend {
             variables: vec![("PULUMI_BACKEND_URL".into(), url), spoken(passphrase)],
             unwanted: &[],
             supervised: false,
+            existing: false,
         })
     }
 
@@ -190,7 +193,15 @@ impl Backend {
         passphrase: &str,
     ) -> Self {
         let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
-        Self { variables: variables.chain([spoken(passphrase)]).collect(), unwanted, supervised: true }
+        let variables = variables.chain([spoken(passphrase)]).collect();
+        Self { variables, unwanted, supervised: true, existing: false }
+    }
+
+    /// The same, where the stack may be known to be there. Then Pulumi is not asked to make it: told to make what is
+    /// not there, it takes every error of looking for an absence, and writes an empty state over the one it did not see.
+    #[must_use]
+    pub fn existing(self, existing: bool) -> Self {
+        Self { existing, ..self }
     }
 }
 
@@ -230,7 +241,10 @@ impl Stack {
             guard: backend.supervised.then(crate::target::program).transpose()?,
             unwanted: backend.unwanted,
         };
-        stack.pulumi(&["stack", "select", "--create", &stack.settings.name], None).await?;
+        // Which stack is meant, every command is told by its environment.
+        if !backend.existing {
+            stack.pulumi(&["stack", "select", "--create", &stack.settings.name], None).await?;
+        }
         Ok(stack)
     }
 

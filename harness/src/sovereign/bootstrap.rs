@@ -7,10 +7,10 @@
 use std::path::Path;
 
 use serde_json::Value;
-use stackproof_state::{database::Database, lock::Wait};
+use stackproof_state::{audit::Outcome as Ending, database::Database, lock::Wait};
 
 use super::{
-    Ended, Home, Names,
+    Ended, Home, Names, Work,
     home::PASSPHRASE,
     session::{PATIENCE, unavailable},
     vault::Vault,
@@ -19,7 +19,7 @@ use crate::{
     Failure, Progress, Toolchain,
     acceptance::TargetName,
     foundation,
-    pulumi::{Backend, Operation, Settings, Stack},
+    pulumi::{Backend, Operation, Outcome, Settings, Stack},
     target::Target,
 };
 
@@ -41,11 +41,13 @@ pub async fn bootstrap(
     let settings = foundation::settings(stack)?;
     let first = settings.folder.join("first-state");
     if let Some(home) = Home::find(target, names.clone()).await?
-        && home.has(PROJECT).await?
+        && (home.has(PROJECT).await? || !first.exists())
     {
+        home.refuse_lost(PROJECT).await?;
         // It may have moved in and not have swept behind itself.
         sweep(&first)?;
-        update(&home, stack, settings, toolchain, target, progress).await?;
+        let work = Work { settings: stack, toolchain, target, progress };
+        update(&home, work, settings, &[Operation::Up]).await?;
         return Ok(home);
     }
     let passphrase = passphrase(target, &names, progress).await?;
@@ -60,18 +62,19 @@ pub async fn bootstrap(
     let home = Home::find(target, names.clone()).await?.ok_or_else(|| {
         Failure::failed("the foundation is there, but its secrets are not")
             .because(format!("{} of Secret Manager should have them", names.secrets()))
-            .next(format!("stackproof state init --stack {}", names.stack))
+            .next(format!("stackproof state init {}", names.words()))
     })?;
     prepare(&home, &opened, target).await?;
+    let command = home.again("stackproof state init");
     progress.say(format!("Its state moves into {}.", home.bucket().shown()));
     let state = opened.export().await?;
-    let session = home.begin(PROJECT, "stackproof state init", Wait::UpTo(PATIENCE), progress).await?;
+    let session = home.begin(PROJECT, &command, Wait::UpTo(PATIENCE), progress).await?;
     let moved = async {
         let moved = Stack::open_in(settings, session.backend(), toolchain.clone(), target).await?;
         moved.import_state(&state).await?;
         if resources(&moved.export().await?) != resources(&state) {
             return Err(Failure::failed("the foundation's state is another one in the bucket than it was here")
-                .next(format!("stackproof state init --stack {}", names.stack)));
+                .next(format!("stackproof state init {}", names.words())));
         }
         Ok(())
     };
@@ -89,30 +92,37 @@ fn resources(state: &Value) -> Vec<(&Value, &Value)> {
     resources.map(|resource| (&resource["urn"], &resource["id"])).collect()
 }
 
+/// Brings a home whose bucket was made again to what the program says: first to the state what is there of it.
+pub(super) async fn again(home: &Home, work: Work<'_>) -> Result<(), Failure> {
+    // It may be the foundation's own state that is worked on.
+    let settings =
+        if work.settings.project()? == PROJECT { work.settings.clone() } else { foundation::settings(work.settings)? };
+    update(home, work, settings, &[Operation::Refresh, Operation::Up]).await
+}
+
 /// Brings a home that is there to what the program says.
-async fn update(
-    home: &Home,
-    stack: &Settings,
-    settings: Settings,
-    toolchain: &Toolchain,
-    target: &Target,
-    progress: &Progress,
-) -> Result<(), Failure> {
-    let session = home.begin(PROJECT, "stackproof state init", Wait::UpTo(PATIENCE), progress).await?;
-    let work = async {
-        let opened = Stack::open_in(settings, session.backend(), toolchain.clone(), target).await?;
-        foundation::place(&opened, stack).await?;
-        configure(&opened, target).await?;
-        let outcome = opened.run_until(&Operation::Up, session.lost(), progress).await?;
-        if outcome.succeeded() {
-            prepare(home, &opened, target).await?;
+async fn update(home: &Home, work: Work<'_>, settings: Settings, operations: &[Operation]) -> Result<(), Failure> {
+    let command = home.again("stackproof state init");
+    let session = home.begin(PROJECT, &command, Wait::UpTo(PATIENCE), work.progress).await?;
+    let mut ended = Ended::plainly(false, None);
+    let run = async {
+        let opened = Stack::open_in(settings, session.backend(), work.toolchain.clone(), work.target).await?;
+        foundation::place(&opened, work.settings).await?;
+        configure(&opened, work.target).await?;
+        for operation in operations {
+            let outcome = opened.run_until(operation, session.lost(), work.progress).await?;
+            ended = Ended::of(&outcome);
+            Outcome { next: Some(command.clone()), ..outcome }.success()?;
         }
-        Ok(outcome)
+        prepare(home, &opened, work.target).await
     };
-    let outcome = session.watching(work).await;
-    let ended = outcome.as_ref().map_or_else(|_: &Failure| Ended::plainly(false, None), Ended::of);
-    session.finish(&ended).await?;
-    outcome?.success().map(drop)
+    let done = session.watching(run).await;
+    if done.is_err() && ended.result == Ending::Succeeded {
+        ended.result = Ending::Failed;
+    }
+    let finished = session.finish(&ended).await;
+    // What went wrong first is why the rest did.
+    done.and(finished.map(drop))
 }
 
 /// The passphrase, made at the first call. Secret Manager alone keeps it.
@@ -163,7 +173,9 @@ async fn prepare(home: &Home, foundation: &Stack, target: &Target) -> Result<(),
     };
     let deployers = home.database().user().to_owned();
     let owner: Database = home.database_as(target, &owner, &password)?;
-    owner.prepare(&[&deployers]).await.map_err(|error| unavailable("the lock's database cannot be prepared", &error))
+    owner.prepare(&[&deployers]).await.map_err(|error| {
+        unavailable("the lock's database cannot be prepared", &error, &home.again("stackproof state init"))
+    })
 }
 
 /// Removes the first state, which has moved.

@@ -99,7 +99,44 @@ pub struct Rule {
     pub old_versions_days: Option<u32>,
 }
 
+/// What has a bucket keep versions.
+const KEEP_VERSIONS: &[u8] = b"<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+    <Status>Enabled</Status></VersioningConfiguration>";
+
 impl Bucket {
+    /// Whether the bucket is there.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses.
+    pub async fn exists(&self) -> Result<bool, Error> {
+        match self.text(&Ask::bucket(Method::GET, &[("list-type", "2"), ("max-keys", "1")])).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_missing_bucket() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the bucket and has it keep versions. That it is there and of the same owner is no error.
+    ///
+    /// # Errors
+    /// When the name is somebody else's, or the storage does not answer, or refuses.
+    pub async fn create(&self) -> Result<(), Error> {
+        match self.done(&Ask::bucket(Method::PUT, &[])).await {
+            Err(Error::Refused { code, .. }) if code == "BucketAlreadyOwnedByYou" => {}
+            made => drop(made?),
+        }
+        let versioning = Ask::bucket(Method::PUT, &[("versioning", "")]).header("content-type", "application/xml");
+        self.done(&versioning.body(Bytes::from_static(KEEP_VERSIONS))).await.map(drop)
+    }
+
+    /// Deletes the bucket, which has to be empty, of old versions too.
+    ///
+    /// # Errors
+    /// When it is not empty, or does not answer, or refuses.
+    pub async fn remove(&self) -> Result<(), Error> {
+        self.done(&Ask::bucket(Method::DELETE, &[])).await.map(drop)
+    }
+
     /// Everything whose key begins with `prefix`, in the order of keys.
     ///
     /// # Errors

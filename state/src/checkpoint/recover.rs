@@ -27,6 +27,14 @@ pub struct PulumiLock {
     pub since: Option<OffsetDateTime>,
 }
 
+impl PulumiLock {
+    /// The identifier that Pulumi gave the run that made it: its name. None if it has another name.
+    #[must_use]
+    pub fn file(&self) -> Option<uuid::Uuid> {
+        self.key.rsplit('/').next()?.strip_suffix(".json")?.parse().ok()
+    }
+}
+
 #[derive(Deserialize)]
 struct LockFile {
     #[serde(default)]

@@ -34,6 +34,9 @@ const MOST: usize = 64;
 /// How long the bucket may take to begin its answer to a read.
 const READ_WITHIN: Duration = Duration::from_secs(120);
 
+/// How long the bucket may take for its whole answer to a write. Pulumi tries again.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(120);
+
 /// How long the client may take to send a content.
 const CONTENT_WITHIN: Duration = Duration::from_secs(120);
 
@@ -251,7 +254,7 @@ impl Door {
     /// Sends a request and takes the whole answer: those to writes are small.
     async fn exchange(&self, ask: &Ask) -> Result<Reply, Refusal> {
         let unreachable = |error: Error| Refusal::Unreachable(error.to_string());
-        let response = self.bucket.send(ask, None).await.map_err(unreachable)?;
+        let response = self.bucket.send(ask, Some(WRITTEN_WITHIN)).await.map_err(unreachable)?;
         let (status, headers) = (response.status(), passed(response.headers()));
         let body = response
             .bytes()

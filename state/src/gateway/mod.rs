@@ -183,7 +183,8 @@ impl Gateway {
         self.door.stop.cancel();
         self.work.close();
         self.work.wait().await;
-        self.log()
+        let unanswered = self.door.fence.lock().await.unanswered();
+        Log { unanswered, ..self.log() }
     }
 }
 
