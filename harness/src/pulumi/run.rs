@@ -47,7 +47,8 @@ pub enum Operation {
     Refresh,
     /// Delete everything.
     Destroy,
-    /// Take into the state what an interrupted run made, by URN and identifier, then refresh.
+    /// Take into the state what an interrupted run made, by URN and identifier, then refresh: [`super::taken_in`] has to
+    /// come before it.
     Recover {
         /// What is there.
         import: Vec<(String, String)>,
@@ -77,14 +78,6 @@ impl Operation {
             Self::Import { .. } => &["import", "--yes", "--skip-preview", "--generate-code=false", "--protect=false"],
         };
         let mut arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        if let Self::Recover { import, forget } = self {
-            arguments.extend(forget.then(|| "--clear-pending-creates".to_owned()));
-            for (urn, id) in import {
-                for word in [urn, id] {
-                    arguments.extend(["--import-pending-creates".to_owned(), word.clone()]);
-                }
-            }
-        }
         if let Self::Import { file } = self {
             arguments.extend(["--file".to_owned(), file.display().to_string()]);
         }

@@ -6,12 +6,13 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-use stackproof_state::{audit::Outcome as Ending, database::Database, lock::Wait};
+use serde_json::{Value, json};
+use stackproof_state::{audit::Outcome as Ending, checkpoint, database::Database, lock::Wait};
 
 use super::{
     Ended, Home, Names, Work,
     home::PASSPHRASE,
+    recover::told,
     session::{PATIENCE, unavailable},
     vault::Vault,
 };
@@ -22,6 +23,9 @@ use crate::{
     pulumi::{Backend, Operation, Outcome, Settings, Stack},
     target::Target,
 };
+
+/// What `infra/state` makes of the state's bucket (`PrivateBucket` of the name `state`).
+const THE_BUCKET: [&str; 3] = ["state-bucket", "state-encryption", "state-policy"];
 
 /// The project of the foundation.
 pub(super) const PROJECT: &str = "stackproof-foundation";
@@ -47,15 +51,29 @@ pub async fn bootstrap(
         // It may have moved in and not have swept behind itself.
         sweep(&first)?;
         let work = Work { settings: stack, toolchain, target, progress };
-        update(&home, work, settings, &[Operation::Up]).await?;
+        update(&home, work, settings).await?;
         return Ok(home);
     }
-    let passphrase = passphrase(target, &names, progress).await?;
+    lay(&names, Work { settings: stack, toolchain, target, progress }, None).await
+}
+
+/// Lays the foundation in a folder of this machine, beginning with this state where nothing is there yet, and moves its
+/// state into the bucket that it made.
+async fn lay(names: &Names, work: Work<'_>, from: Option<Value>) -> Result<Home, Failure> {
+    let Work { settings: stack, toolchain, target, progress } = work;
+    let settings = foundation::settings(stack)?;
+    let first = settings.folder.join("first-state");
+    let passphrase = passphrase(target, names, progress).await?;
     progress
         .say(format!("The foundation's first state is a folder of this machine, until {} is there.", names.bucket()));
     let opened =
         Stack::open_in(settings.clone(), Backend::folder_with(&first, &passphrase)?, toolchain.clone(), target);
     let opened = opened.await?;
+    if let Some(state) = from
+        && resources(&opened.export().await?).is_empty()
+    {
+        opened.import_state(&state).await?;
+    }
     foundation::place(&opened, stack).await?;
     configure(&opened, target).await?;
     opened.run(&Operation::Up, progress).await?.success()?;
@@ -92,16 +110,34 @@ fn resources(state: &Value) -> Vec<(&Value, &Value)> {
     resources.map(|resource| (&resource["urn"], &resource["id"])).collect()
 }
 
-/// Brings a home whose bucket was made again to what the program says: first to the state what is there of it.
+/// Makes the bucket of a home again that is not there any more. The foundation's state was in it: the newest copy of that,
+/// without the bucket, is the state to begin with, in a folder of this machine as the first time.
 pub(super) async fn again(home: &Home, work: Work<'_>) -> Result<(), Failure> {
-    // It may be the foundation's own state that is worked on.
-    let settings =
-        if work.settings.project()? == PROJECT { work.settings.clone() } else { foundation::settings(work.settings)? };
-    update(home, work, settings, &[Operation::Refresh, Operation::Up]).await
+    if work.settings.project()? == PROJECT {
+        return Err(Failure::usage("the bucket is made again for the stack that it is of")
+            .next(home.again("stackproof state recover")));
+    }
+    let copy = checkpoint::newest_copy(home.bucket(), home.backups(), &home.stack(PROJECT)?).await;
+    let state = without_the_bucket(&copy.map_err(|error| told(&error))?.json)?;
+    lay(home.names(), work, Some(state)).await.map(drop)
+}
+
+/// What a checkpoint says but for the state's bucket, as `pulumi stack import` takes it.
+fn without_the_bucket(checkpoint: &[u8]) -> Result<Value, Failure> {
+    let mut read: Value = serde_json::from_slice(checkpoint)
+        .map_err(|error| Failure::failed("the foundation's backup is no JSON").because(error))?;
+    let mut state = read["checkpoint"]["latest"].take();
+    if let Some(resources) = state["resources"].as_array_mut() {
+        resources.retain(|resource| {
+            let name = resource["urn"].as_str().and_then(|urn| urn.rsplit("::").next());
+            !name.is_some_and(|name| THE_BUCKET.contains(&name))
+        });
+    }
+    Ok(json!({"version": read["version"], "deployment": state}))
 }
 
 /// Brings a home that is there to what the program says.
-async fn update(home: &Home, work: Work<'_>, settings: Settings, operations: &[Operation]) -> Result<(), Failure> {
+async fn update(home: &Home, work: Work<'_>, settings: Settings) -> Result<(), Failure> {
     let command = home.again("stackproof state init");
     let session = home.begin(PROJECT, &command, Wait::UpTo(PATIENCE), work.progress).await?;
     let mut ended = Ended::plainly(false, None);
@@ -109,11 +145,9 @@ async fn update(home: &Home, work: Work<'_>, settings: Settings, operations: &[O
         let opened = Stack::open_in(settings, session.backend(), work.toolchain.clone(), work.target).await?;
         foundation::place(&opened, work.settings).await?;
         configure(&opened, work.target).await?;
-        for operation in operations {
-            let outcome = opened.run_until(operation, session.lost(), work.progress).await?;
-            ended = Ended::of(&outcome);
-            Outcome { next: Some(command.clone()), ..outcome }.success()?;
-        }
+        let outcome = opened.run_until(&Operation::Up, session.lost(), work.progress).await?;
+        ended = Ended::of(&outcome);
+        Outcome { next: Some(command.clone()), ..outcome }.success()?;
         prepare(home, &opened, work.target).await
     };
     let done = session.watching(run).await;

@@ -90,11 +90,9 @@ impl Home {
     pub(super) async fn bring_back(&self, work: Work<'_>, project: &str, wait: Wait) -> Result<Vec<String>, Failure> {
         let again = self.again("stackproof state recover");
         let mut done = Vec::new();
-        let gone = matches!(self.lost(project).await?, Some(Lost::Bucket));
-        if gone {
-            let made = self.bucket().create().await;
-            made.map_err(|error| unavailable("the bucket cannot be made again", &session::told(&error), &again))?;
-            done.push(format!("{} was made again", self.bucket().shown()));
+        if matches!(self.lost(project).await?, Some(Lost::Bucket)) {
+            bootstrap::again(self, work).await?;
+            done.push(format!("{} was made again, with the foundation's state in it", self.bucket().shown()));
         }
         let projects = if project == PROJECT { vec![PROJECT] } else { vec![PROJECT, project] };
         for project in projects {
@@ -108,10 +106,6 @@ impl Home {
             let note = back.as_ref().ok().map(|back| format!("it was gone, and is {} again", back.from));
             session.finish(&Ended::plainly(back.is_ok(), note)).await?;
             done.push(format!("the state of {project} is what {} was", back?.from));
-        }
-        if gone {
-            bootstrap::again(self, work).await?;
-            done.push("the foundation was laid again: the bucket's policy, encryption and lifecycle".to_owned());
         }
         Ok(done)
     }

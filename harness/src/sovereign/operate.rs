@@ -54,18 +54,21 @@ impl Home {
             return stack.run(operation, work.progress).await;
         }
         let session = self.begin(&project, command, wait, work.progress).await?;
-        // Whoever decides about pending operations by hand is not asked again.
-        let by_hand = matches!(operation, Operation::Recover { .. });
         let run = async {
             self.foreign(self.bucket(), &session).await?;
             if !session.had_a_state() {
                 self.refuse_lost(&project).await?;
             }
-            if !by_hand {
+            // Whoever decides about pending operations by hand is not asked again.
+            let decided = matches!(operation, Operation::Recover { .. });
+            if !decided {
                 self.go_on(&session, work).await?;
             }
             let stack = work.open(session.backend()).await?;
             ready(&stack).await?;
+            if let Operation::Recover { import, forget } = operation {
+                self.decide(&stack, import, *forget).await?;
+            }
             stack.run_until(operation, session.lost(), work.progress).await
         };
         let outcome = session.watching(run).await;

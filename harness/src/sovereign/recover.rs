@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Exit, Failure, Progress,
-    pulumi::{Operation, Outcome},
+    pulumi::{Operation, Outcome, Stack, taken_in},
 };
 
 /// What an interrupted run left, and what became of it.
@@ -77,6 +77,27 @@ impl Home {
         Ok(recovered)
     }
 
+    /// Takes into the state what a person has found in the cloud, by URN and identifier. What else was being made is
+    /// forgotten if they say so.
+    pub(super) async fn decide(&self, stack: &Stack, there: &[(String, String)], forget: bool) -> Result<(), Failure> {
+        let there: BTreeMap<String, String> = there.iter().cloned().collect();
+        let state = stack.export().await?;
+        let pending = state["deployment"]["pending_operations"].as_array().into_iter().flatten();
+        let creating = pending.filter(|operation| operation["type"] == "creating");
+        let making: Vec<&str> = creating.filter_map(|operation| operation["resource"]["urn"].as_str()).collect();
+        if let Some(urn) = there.keys().find(|urn| !making.contains(&urn.as_str())) {
+            return Err(Failure::usage(format!("nothing is pending about {urn}"))
+                .next(self.again("stackproof state recover --look")));
+        }
+        let open: Vec<&str> = making.into_iter().filter(|urn| !there.contains_key(*urn)).collect();
+        if !open.is_empty() && !forget {
+            return Err(Failure::usage("of some nothing is said")
+                .because(format!("name them, or say with --clear-pending-creates that they are not there: {}", open.join(", ")))
+                .next(self.again("stackproof state recover --look")));
+        }
+        stack.import_state(&taken_in(state, &there)).await
+    }
+
     /// Steps as they are typed for this cloud.
     fn steps(&self, steps: Vec<String>) -> Vec<String> {
         let (plain, words) = (format!("--stack {}", self.names().stack), self.names().words());
@@ -103,8 +124,8 @@ impl Home {
         let copied = checkpoint::backup(self.bucket(), self.backups(), session.stack()).await;
         let copied = copied.map_err(|error| told(&error))?;
         let opened = work.open(session.backend()).await?;
-        let operation = Operation::Recover { import: plan.import.into_iter().collect(), forget: true };
-        let outcome = opened.run_until(&operation, session.lost(), work.progress).await?;
+        opened.import_state(&taken_in(opened.export().await?, &plan.import)).await?;
+        let outcome = opened.run_until(&Operation::Refresh, session.lost(), work.progress).await?;
         Outcome { next: Some(session.command().to_owned()), ..outcome }.success()?;
         let mut done = vec![format!("the state was copied to {}{}", self.backups().shown(), copied.key)];
         done.extend(plan.done);

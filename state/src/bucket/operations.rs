@@ -99,10 +99,6 @@ pub struct Rule {
     pub old_versions_days: Option<u32>,
 }
 
-/// What has a bucket keep versions.
-const KEEP_VERSIONS: &[u8] = b"<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
-    <Status>Enabled</Status></VersioningConfiguration>";
-
 impl Bucket {
     /// Whether the bucket is there.
     ///
@@ -114,19 +110,6 @@ impl Bucket {
             Err(error) if error.is_missing_bucket() => Ok(false),
             Err(error) => Err(error),
         }
-    }
-
-    /// Makes the bucket and has it keep versions. That it is there and of the same owner is no error.
-    ///
-    /// # Errors
-    /// When the name is somebody else's, or the storage does not answer, or refuses.
-    pub async fn create(&self) -> Result<(), Error> {
-        match self.done(&Ask::bucket(Method::PUT, &[])).await {
-            Err(Error::Refused { code, .. }) if code == "BucketAlreadyOwnedByYou" => {}
-            made => drop(made?),
-        }
-        let versioning = Ask::bucket(Method::PUT, &[("versioning", "")]).header("content-type", "application/xml");
-        self.done(&versioning.body(Bytes::from_static(KEEP_VERSIONS))).await.map(drop)
     }
 
     /// Deletes the bucket, which has to be empty, of old versions too.

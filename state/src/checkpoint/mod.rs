@@ -37,7 +37,7 @@ pub use history::{Entry, History, Update, history, version};
 pub use model::{Checkpoint, Deployment, Manifest, PendingOperation, Resource, SecretsProvider};
 pub use place::{NotAName, Stack};
 pub use recover::{DeadHolder, PulumiLock, Recovery, Swept, Unfinished, locks, recover, remove_dead_lock};
-pub use restore::{Backup, Restored, backup, bring_back, copies, keep, restore};
+pub use restore::{Backup, Restored, backup, bring_back, copies, keep, newest_copy, restore};
 pub use size::{Share, Usage, size};
 pub use verify::{Finding, Severity, Verdict, verify};
 

@@ -81,12 +81,20 @@ pub async fn bring_back(
             return put_back(bucket, writer, stack, &wanted, &entry.version.id, &wanted.key).await;
         }
     }
+    let copy = newest_copy(bucket, backups, stack).await?;
+    put_back(bucket, writer, stack, &copy, &copy.key, &stack.checkpoint(Compression::None)).await
+}
+
+/// The newest copy in the backup bucket that is whole.
+///
+/// # Errors
+/// When there is none, or the bucket does not answer or refuses.
+pub async fn newest_copy(bucket: &Bucket, backups: &Bucket, stack: &Stack) -> Result<Stored, Error> {
     for key in copies(backups, stack).await?.into_iter().rev() {
         let Some(object) = backups.get(&key, None).await? else { continue };
-        let wanted = Stored::read(&key, object.head, object.content)?;
-        if verify(&wanted.checkpoint, None).is_whole() {
-            let plain = stack.checkpoint(Compression::None);
-            return put_back(bucket, writer, stack, &wanted, &key, &plain).await;
+        let copy = Stored::read(&key, object.head, object.content)?;
+        if verify(&copy.checkpoint, None).is_whole() {
+            return Ok(copy);
         }
     }
     Err(Error::Nothing { stack: stack.to_string(), bucket: bucket.shown(), backups: backups.shown() })
