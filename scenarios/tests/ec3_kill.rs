@@ -66,8 +66,8 @@ async fn killed(s: &Scenario, times: u32) -> Result<(), Failure> {
             if problems.is_empty() { "whole" } else { "NOT WHOLE" },
         ));
         wrong.extend(problems.into_iter().map(|problem| format!("killed at {moment:?}: {problem}")));
-        s.attach("kills.txt", &table)?;
     }
+    s.attach("kills.txt", &table)?;
     let told = Probe::fact("exit codes", interrupted > times / 2);
     s.then("most of the runs were interrupted", told, is(true)).await?;
     let told = Probe::fact("up, state show, lists of the APIs", wrong);

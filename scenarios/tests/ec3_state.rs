@@ -147,7 +147,7 @@ async fn ec3_lock_the_database_is_down() {
     .await;
 }
 
-/// EC3, EC4, NFR-012 The person's key ends in the middle of an update, then the state's.
+/// EC3, NFR-012 The person's key ends in the middle of an update, then the state's.
 #[tokio::test]
 async fn ec3_credentials_end_in_the_middle_of_an_update() {
     accept("EC3-credentials", async |s| {

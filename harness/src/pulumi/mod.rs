@@ -9,5 +9,5 @@ mod stack;
 pub use adoption::import_file;
 pub use event::{Change, Diagnostic, Events};
 pub use pending::taken_in;
-pub use run::{Operation, Outcome};
+pub use run::{Operation, Outcome, Stop};
 pub use stack::{Backend, Settings, Stack, plain_environment};

@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use super::{Operation, Outcome, run};
+use super::{Operation, Outcome, Stop, run};
 use crate::{
     Failure, Progress, Toolchain, Workspace,
     acceptance::TargetName,
@@ -376,7 +376,7 @@ impl Stack {
     pub async fn run_until(
         &self,
         operation: &Operation,
-        stop: impl Future<Output = String>,
+        stop: impl Future<Output = Stop>,
         progress: &Progress,
     ) -> Result<Outcome, Failure> {
         let mut command = self.command();
@@ -389,7 +389,7 @@ impl Stack {
     ///
     /// # Errors
     /// When Pulumi cannot be run, or was stopped.
-    pub async fn by_hand(&self, arguments: &[String], stop: impl Future<Output = String>) -> Result<bool, Failure> {
+    pub async fn by_hand(&self, arguments: &[String], stop: impl Future<Output = Stop>) -> Result<bool, Failure> {
         let mut command = self.command();
         command.args(arguments);
         run::by_hand(command, stop).await

@@ -48,11 +48,14 @@ impl Ended {
 
     /// A run of Pulumi's.
     pub fn of(outcome: &Outcome) -> Self {
-        let result = match (outcome.succeeded(), &outcome.stopped) {
-            (true, _) => Ending::Succeeded,
-            (false, Some(_)) => Ending::LeaseLost,
-            (false, None) if outcome.interrupted || outcome.timed_out => Ending::Cancelled,
-            (false, None) => Ending::Failed,
+        let result = if outcome.succeeded() {
+            Ending::Succeeded
+        } else if outcome.lease_lost {
+            Ending::LeaseLost
+        } else if outcome.interrupted || outcome.timed_out || outcome.stopped.is_some() {
+            Ending::Cancelled
+        } else {
+            Ending::Failed
         };
         let change = |change: &crate::pulumi::Change| Change { urn: change.urn.clone(), operation: change.op.clone() };
         Self { changes: outcome.events.effective().map(change).collect(), result, note: None }

@@ -8,13 +8,17 @@ use std::{
 use stackproof_state::{
     bucket::{Bucket, Writer},
     checkpoint::{self, Stack},
-    gateway::{self, Gateway, Leased},
+    gateway::{self, Failing, Gateway, Leased},
     lock::{Guard, Lease, Place, Refused, Wait},
 };
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{Home, owner::owner};
-use crate::{Exit, Failure, Progress, pulumi::Backend};
+use crate::{
+    Exit, Failure, Progress,
+    pulumi::{Backend, Stop},
+};
 
 /// The environment variable that carries a hold's token to the commands within it.
 pub const HOLD_VARIABLE: &str = "STACKPROOF_HOLD";
@@ -164,17 +168,20 @@ impl Session<'_> {
         self.before.is_some()
     }
 
-    /// Ends, with the reason, when the command must not go on: the lease was lost, or somebody else wrote the state.
-    /// Until then it tells the lock which file Pulumi locked the stack with.
-    pub fn lost(&self) -> impl Future<Output = String> + Send + 'static + use<> {
+    /// Ends, with the reason, when the command must not go on: the lease was lost, somebody else wrote the state, or the
+    /// bucket takes no more of it.
+    pub fn lost(&self) -> impl Future<Output = Stop> + Send + 'static + use<> {
         let (mut guard, mut superseded) = (self.lease.guard(), self.gateway.superseded());
+        let failing = away(self.gateway.failing());
         async move {
+            let lost = |why| Stop { why, lease_lost: true };
             tokio::select! {
-                why = guard.lost() => format!("the lease was lost: {}", why.unwrap_or_else(|| "it was given back".into())),
-                seen = superseded.wait_for(Option::is_some) => match seen.ok().and_then(|seen| seen.clone()) {
+                why = guard.lost() => lost(format!("the lease was lost: {}", why.unwrap_or_else(|| "it was given back".into()))),
+                seen = superseded.wait_for(Option::is_some) => lost(match seen.ok().and_then(|seen| seen.clone()) {
                     Some(seen) => format!("somebody else wrote {}", seen.key),
                     None => "the state gateway was closed".into(),
-                },
+                }),
+                why = failing => Stop { why, lease_lost: false },
             }
         }
     }
@@ -204,6 +211,27 @@ impl Session<'_> {
     }
 }
 
+/// Ends when the bucket has taken no checkpoint for longer than Pulumi tries to save one, or refuses the key.
+async fn away(mut failing: watch::Receiver<Option<Failing>>) -> String {
+    loop {
+        let Some(seen) = failing.wait_for(Option::is_some).await.ok().and_then(|seen| seen.clone()) else {
+            return std::future::pending().await;
+        };
+        if seen.for_good {
+            return format!("the bucket of the state refuses its key: {}", seen.why);
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until((seen.since + AWAY).into()) => {
+                return format!("the bucket of the state has taken nothing for {} s: {}", AWAY.as_secs(), seen.why);
+            }
+            // It took one, or says something else.
+            changed = failing.changed() => if changed.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+}
+
 /// The lease as the gateway asks for it.
 pub(super) struct Guarded(pub(super) Guard);
 
@@ -213,6 +241,9 @@ impl gateway::Permission for Guarded {
         if self.0.is_valid() { self.0.valid_until() } else { None }
     }
 }
+
+/// How long the bucket may take no checkpoint. Pulumi tries a single save for about 32 s.
+const AWAY: Duration = Duration::from_secs(30);
 
 /// How long `--wait` without a time waits.
 pub const PATIENCE: Duration = Duration::from_secs(600);
