@@ -2,12 +2,15 @@
 //!
 //! Scenarios hold no plumbing, no target and no `if live`: all of that is here.
 
+mod agreement;
 mod deployment;
 mod inventory;
 mod rights;
 mod team;
+mod trouble;
 
 pub use deployment::{Adopted, Application, Deployment, Principal, Setting, changed, updates};
 pub use inventory::{Inventory, LEFT_BY_SCALEWAY};
 pub use rights::{CLASSES, Caught, Class, Difference, Rights, Subject};
 pub use team::{STACK, Said, Team};
+pub use trouble::{Answer, ApiKey};

@@ -63,6 +63,22 @@ impl Said {
         Err(Failure::failed(format!("the command ended with {:?}", self.code)).because(last.join("\n")))
     }
 
+    /// The one command that it says goes on from here, as words.
+    ///
+    /// # Errors
+    /// When it says none.
+    pub fn next(&self) -> Result<Vec<String>, Failure> {
+        let lines = self.stdout.lines().chain(self.stderr.lines());
+        let next = lines.filter_map(|line| line.trim().strip_prefix("next: stackproof ")).last();
+        let next = next.ok_or_else(|| Failure::failed("it prints no command that goes on").because(&self.stderr))?;
+        // Every second part stands between quotation marks.
+        let words = next.split('"').enumerate().flat_map(|(number, part)| match number % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        });
+        Ok(words.collect())
+    }
+
     /// What it printed for programs, as JSON.
     ///
     /// # Errors
@@ -101,6 +117,11 @@ impl Team {
     pub fn with_leases_of(mut self, lease: Duration) -> Self {
         self.lease = Some(lease);
         self
+    }
+
+    /// Their checkout.
+    pub(crate) fn folder(&self) -> &Path {
+        self.root.path()
     }
 
     /// The cloud.
@@ -161,10 +182,17 @@ impl Team {
     /// # Errors
     /// When it cannot be run, or takes too long.
     pub async fn run(&self, who: &str, arguments: &[&str]) -> Result<Said, Failure> {
+        Self::ended(self.start(who, arguments)?).await
+    }
+
+    /// Waits for a command's end.
+    ///
+    /// # Errors
+    /// When it is lost, or takes too long.
+    pub async fn ended(child: Child) -> Result<Said, Failure> {
         let begun = Instant::now();
-        let child = self.start(who, arguments)?;
         let output = tokio::time::timeout(LIMIT, child.wait_with_output()).await;
-        let output = output.map_err(|_| Failure::failed(format!("{arguments:?} took longer than {LIMIT:?}")))?;
+        let output = output.map_err(|_| Failure::failed(format!("a command took longer than {LIMIT:?}")))?;
         let output = output.map_err(|error| Failure::environment("the command was lost").because(error))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Said {
@@ -182,6 +210,24 @@ impl Team {
     pub async fn on_the_stack(&self, who: &str, words: &[&str]) -> Result<Said, Failure> {
         let arguments: Vec<&str> = words.iter().copied().chain(["--stack", STACK, "--target", "scaleway"]).collect();
         self.run(who, &arguments).await
+    }
+
+    /// Runs the one command that another one said goes on from there.
+    ///
+    /// # Errors
+    /// When it said none, or that one cannot be run.
+    pub async fn follow(&self, who: &str, said: &Said) -> Result<Said, Failure> {
+        let words = said.next()?;
+        self.run(who, &words.iter().map(String::as_str).collect::<Vec<_>>()).await
+    }
+
+    /// Starts a command on the shared stack.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn begin(&self, who: &str, words: &[&str], variables: &[(&str, String)]) -> Result<Child, Failure> {
+        let arguments: Vec<&str> = words.iter().copied().chain(["--stack", STACK, "--target", "scaleway"]).collect();
+        self.start_with(who, &arguments, variables)
     }
 
     /// Who stands in line for the shared stack, in order.
@@ -247,6 +293,19 @@ impl Team {
     /// # Errors
     /// When it cannot be run.
     pub fn start(&self, who: &str, arguments: &[&str]) -> Result<Child, Failure> {
+        self.start_with(who, arguments, &[])
+    }
+
+    /// Starts a command as somebody whose environment is another one in this.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn start_with(
+        &self,
+        who: &str,
+        arguments: &[&str],
+        variables: &[(&str, String)],
+    ) -> Result<Child, Failure> {
         let program = stackproof::target::program()?;
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.root.path()).kill_on_drop(true);
@@ -260,6 +319,7 @@ impl Team {
         if let Some(lease) = self.lease {
             command.env("STACKPROOF_LEASE", format!("{}ms", lease.as_millis()));
         }
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().map_err(|error| Failure::environment("stackproof could not be run").because(error))
     }

@@ -36,6 +36,34 @@ pub(crate) struct Deploy {
     json: bool,
 }
 
+/// What to do about resources that an interrupted run was making, where a person has to decide.
+#[derive(Args)]
+pub(crate) struct Pending {
+    /// Take one that is there into the state: given twice for each, with its URN and then with its identifier.
+    #[arg(long, value_name = "URN or ID")]
+    import_pending_creates: Vec<String>,
+    /// Forget the others: they are not there.
+    #[arg(long)]
+    clear_pending_creates: bool,
+}
+
+impl Pending {
+    /// The refresh that does it.
+    pub(crate) fn operation(self) -> Result<Operation, Failure> {
+        let (pairs, rest) = self.import_pending_creates.as_chunks();
+        if !rest.is_empty() {
+            return Err(Failure::usage("--import-pending-creates comes in pairs")
+                .because(format!("there is no identifier for {}", rest.join(", ")))
+                .next("stackproof state recover --look"));
+        }
+        if pairs.is_empty() && !self.clear_pending_creates {
+            return Ok(Operation::Refresh);
+        }
+        let import = pairs.iter().map(|[urn, id]| (urn.clone(), id.clone())).collect();
+        Ok(Operation::Recover { import, forget: self.clear_pending_creates })
+    }
+}
+
 /// Does it and tells what came of it.
 pub(crate) async fn run(deploy: Deploy, operation: Operation) -> Result<(), Failure> {
     let workspace = Workspace::find()?;
@@ -113,7 +141,9 @@ impl Deploy {
     fn command(&self, operation: &Operation) -> String {
         let target =
             if self.target == TargetName::Local { String::new() } else { format!(" --target {}", self.target) };
-        format!("stackproof {} --stack {}{target}", operation.as_str(), self.stack)
+        // Deciding about what is pending is a refresh, too.
+        let word = if matches!(operation, Operation::Recover { .. }) { "refresh" } else { operation.as_str() };
+        format!("stackproof {word} --stack {}{target}", self.stack)
     }
 
     /// Where the state is; none: in a folder of this machine.

@@ -6,9 +6,9 @@ use clap::{Args, Subcommand};
 use owo_colors::OwoColorize;
 use stackproof::{
     Exit, Failure, Progress,
-    sovereign::{HOLD_VARIABLE, Wait},
+    sovereign::{Broken, HOLD_VARIABLE, Wait},
 };
-use stackproof_state::lock::{Held, Status, record::Break};
+use stackproof_state::lock::{Held, Status};
 use uuid::Uuid;
 
 use super::which::Which;
@@ -34,7 +34,7 @@ pub(crate) enum Locks {
         #[arg(long, env = HOLD_VARIABLE, hide_env_values = true)]
         token: Uuid,
     },
-    /// Take the lock away from a holder that is certainly gone.
+    /// Take the lock away from a holder that is certainly gone; one of plain Pulumi's by the name of its lock file.
     Break {
         #[command(flatten)]
         which: Which,
@@ -94,12 +94,17 @@ pub(crate) async fn run(command: Locks) -> Result<Exit, Failure> {
             let opened = which.open().await?;
             let broken = opened.home.break_lease(&opened.project, holder, &reason).await?;
             match broken {
-                Break::Broken { grant } => {
+                Broken::Lease(grant) => {
                     anstream::println!("taken away from {}", Held(&grant));
                     anstream::println!("the next command tidies up after it");
                     Ok(Exit::Success)
                 }
-                Break::NotFound { .. } => Err(Failure::failed(format!("{holder} does not hold the lock"))
+                Broken::Pulumi(lock) => {
+                    anstream::println!("removed: the lock file of {}@{} (pid {})", lock.user, lock.host, lock.pid);
+                    anstream::println!("what its run left half done, the next command looks for in the cloud");
+                    Ok(Exit::Success)
+                }
+                Broken::Nothing => Err(Failure::failed(format!("{holder} does not hold the lock"))
                     .next(format!("stackproof lock status {}", which.words()))),
             }
         }

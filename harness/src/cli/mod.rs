@@ -71,7 +71,12 @@ enum Command {
         expect_no_changes: bool,
     },
     /// Take over into the state what the cloud says.
-    Refresh(deploy::Deploy),
+    Refresh {
+        #[command(flatten)]
+        deploy: deploy::Deploy,
+        #[command(flatten)]
+        pending: deploy::Pending,
+    },
     /// Delete everything the stack made.
     Destroy(deploy::Deploy),
     /// Any other command of Pulumi's, under the lock: stackproof pulumi -- state delete URN.
@@ -128,7 +133,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Preview { deploy, refresh, expect_no_changes } => {
             deploy::run(deploy, Operation::Preview { refresh, expect_no_changes }).boxed()
         }
-        Command::Refresh(arguments) => deploy::run(arguments, Operation::Refresh).boxed(),
+        Command::Refresh { deploy, pending } => deploy::run(deploy, pending.operation()?).boxed(),
         Command::Destroy(arguments) => deploy::run(arguments, Operation::Destroy).boxed(),
         Command::Pulumi(arguments) => return runtime.block_on(pulumi::run(arguments)),
         Command::Lock(command) => return runtime.block_on(lock::run(command)),

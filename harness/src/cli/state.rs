@@ -80,7 +80,8 @@ pub(crate) enum States {
         #[arg(long)]
         json: bool,
     },
-    /// Go on after a run that was killed: look in the cloud for what it was making, and take it into the state.
+    /// Go on after a run that was killed or a state that was lost: bring back the bucket and its content, look in the
+    /// cloud for what was being made, and take it into the state.
     Recover {
         #[command(flatten)]
         which: Which,
@@ -239,6 +240,9 @@ pub(crate) async fn run(command: States) -> Result<Exit, Failure> {
                 anstream::println!("{:#}", json!(recovered));
             } else {
                 show_recovered(&recovered);
+                if !recovered.done.is_empty() && recovered.next.is_empty() {
+                    anstream::println!("next: stackproof up {}", which.words());
+                }
             }
             match recovered.next.first() {
                 None => Ok(Exit::Success),
@@ -341,13 +345,16 @@ fn show_verdict(verdict: &Verdict) {
 }
 
 fn show_recovered(recovered: &Recovered) {
+    if let Some(lost) = &recovered.lost {
+        anstream::println!("{} {lost}", "gone".red());
+    }
     for one in &recovered.unfinished {
         anstream::println!("{} {}\n    {}\n    {}", one.operation, one.urn, one.meaning, one.guidance);
     }
     for done in &recovered.done {
         anstream::println!("{} {done}", "done".green());
     }
-    if recovered.unfinished.is_empty() && recovered.next.is_empty() {
+    if recovered.unfinished.is_empty() && recovered.next.is_empty() && recovered.done.is_empty() {
         anstream::println!("nothing is left of an interrupted run");
     }
 }

@@ -2,10 +2,12 @@
 
 mod adoption;
 mod event;
+mod pending;
 mod run;
 mod stack;
 
 pub use adoption::import_file;
 pub use event::{Change, Diagnostic, Events};
-pub use run::{Operation, Outcome};
+pub use pending::taken_in;
+pub use run::{Operation, Outcome, Stop};
 pub use stack::{Backend, Settings, Stack, plain_environment};

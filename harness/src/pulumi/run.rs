@@ -28,6 +28,9 @@ use crate::{Exit, Failure, Progress, progress};
 /// How long Pulumi may take to end after it was asked to (it saves its state first).
 const GRACE: Duration = Duration::from_secs(45);
 
+/// How long it may take after it was told to stop because nothing of it is saved any more.
+const SHORT_GRACE: Duration = Duration::from_secs(5);
+
 /// How long it may take after it was asked again.
 const LAST_GRACE: Duration = Duration::from_secs(10);
 
@@ -47,11 +50,13 @@ pub enum Operation {
     Refresh,
     /// Delete everything.
     Destroy,
-    /// Take into the state what an interrupted run made, by URN and identifier; forget what else it was making; then
-    /// refresh.
+    /// Take into the state what an interrupted run made, by URN and identifier, then refresh: [`super::taken_in`] has to
+    /// come before it.
     Recover {
         /// What is there.
         import: Vec<(String, String)>,
+        /// Whether to forget what else it was making.
+        forget: bool,
     },
     /// Take resources that exist into the state.
     Import {
@@ -71,19 +76,11 @@ impl Operation {
             Self::Preview { refresh: true, expect_no_changes: true } => {
                 &["preview", "--refresh", "--expect-no-changes"]
             }
-            Self::Refresh => &["refresh", "--yes", "--skip-preview"],
+            Self::Refresh | Self::Recover { .. } => &["refresh", "--yes", "--skip-preview"],
             Self::Destroy => &["destroy", "--yes", "--skip-preview"],
-            Self::Recover { .. } => &["refresh", "--yes", "--skip-preview", "--clear-pending-creates"],
             Self::Import { .. } => &["import", "--yes", "--skip-preview", "--generate-code=false", "--protect=false"],
         };
         let mut arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        if let Self::Recover { import } = self {
-            for (urn, id) in import {
-                for word in [urn, id] {
-                    arguments.extend(["--import-pending-creates".to_owned(), word.clone()]);
-                }
-            }
-        }
         if let Self::Import { file } = self {
             arguments.extend(["--file".to_owned(), file.display().to_string()]);
         }
@@ -106,6 +103,15 @@ impl Operation {
             Self::Import { .. } => "import",
         }
     }
+}
+
+/// Why a run must not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// In words.
+    pub why: String,
+    /// Whether somebody else may have the lock by now.
+    pub lease_lost: bool,
 }
 
 /// How a run ended.
@@ -131,6 +137,12 @@ pub struct Outcome {
     /// Why it was stopped before its end, if something else than time or the user did.
     #[serde(default)]
     pub stopped: Option<String>,
+    /// Whether it was stopped because somebody else may have the lock by now.
+    #[serde(default)]
+    pub lease_lost: bool,
+    /// The command that goes on from here, where it is known.
+    #[serde(default)]
+    pub next: Option<String>,
 }
 
 impl Outcome {
@@ -156,7 +168,8 @@ impl Outcome {
             .collect();
         let meaning = if errors.is_empty() { last_lines(&self.stdout, &self.stderr) } else { errors.join("\n") };
         let (exit, what) = if let Some(why) = &self.stopped {
-            (Exit::Locked, format!("pulumi {} was stopped: {why}", self.operation))
+            let exit = if self.lease_lost { Exit::Locked } else { Exit::Failed };
+            (exit, format!("pulumi {} was stopped: {why}", self.operation))
         } else if self.interrupted {
             (Exit::Interrupted, format!("pulumi {} was interrupted", self.operation))
         } else if self.timed_out {
@@ -164,7 +177,8 @@ impl Outcome {
         } else {
             (Exit::Failed, format!("pulumi {} failed", self.operation))
         };
-        Err(Failure::new(exit, what).because(meaning).next("stackproof preview --refresh shows what is left to do"))
+        let next = self.next.unwrap_or_else(|| "stackproof preview --refresh shows what is left to do".to_owned());
+        Err(Failure::new(exit, what).because(meaning).next(next))
     }
 }
 
@@ -180,7 +194,7 @@ pub(super) async fn run(
     operation: &Operation,
     scratch: &Path,
     limit: Duration,
-    stop: impl Future<Output = String>,
+    stop: impl Future<Output = Stop>,
     progress: &Progress,
 ) -> Result<Outcome, Failure> {
     let broken = |what: &str, error: &dyn std::fmt::Display| Failure::environment(what.to_owned()).because(error);
@@ -202,7 +216,7 @@ pub(super) async fn run(
     let mut events = Events::default();
     let deadline = tokio::time::sleep(limit);
     tokio::pin!(deadline, stop);
-    let (mut timed_out, mut interrupted, mut stopped) = (false, false, None);
+    let (mut timed_out, mut interrupted, mut stopped) = (false, false, None::<Stop>);
     let status = loop {
         tokio::select! {
             line = lines.next_line() => match line {
@@ -212,16 +226,16 @@ pub(super) async fn run(
             status = child.wait() => break status.map_err(|error| broken("pulumi cannot be waited for", &error)),
             () = &mut deadline, if !timed_out => {
                 timed_out = true;
-                break stop_or_wait(&mut child, Some(Signal::SIGINT)).await;
+                break stop_or_wait(&mut child, Some((Signal::SIGINT, GRACE))).await;
             }
-            why = &mut stop => {
-                shown.note(&why);
-                stopped = Some(why);
-                break stop_or_wait(&mut child, Some(Signal::SIGINT)).await;
+            stop = &mut stop => {
+                shown.note(&stop.why);
+                stopped = Some(stop);
+                break stop_or_wait(&mut child, Some((Signal::SIGINT, SHORT_GRACE))).await;
             }
             _ = tokio::signal::ctrl_c() => {
                 interrupted = true;
-                break stop_or_wait(&mut child, Some(Signal::SIGINT)).await;
+                break stop_or_wait(&mut child, Some((Signal::SIGINT, GRACE))).await;
             }
         }
     }?;
@@ -242,12 +256,14 @@ pub(super) async fn run(
         stderr,
         timed_out,
         interrupted,
-        stopped,
+        lease_lost: stopped.as_ref().is_some_and(|stop| stop.lease_lost),
+        stopped: stopped.map(|stop| stop.why),
+        next: None,
     })
 }
 
 /// Runs a prepared `pulumi` command with this terminal.
-pub(super) async fn by_hand(mut command: Command, stop: impl Future<Output = String>) -> Result<bool, Failure> {
+pub(super) async fn by_hand(mut command: Command, stop: impl Future<Output = Stop>) -> Result<bool, Failure> {
     let unable = |error: &dyn std::fmt::Display| Failure::environment("pulumi could not be run").because(error);
     // In this process's group: what is typed at the terminal, Ctrl-C included, is Pulumi's.
     let mut child = command.spawn().map_err(|error| unable(&error).next("stackproof doctor"))?;
@@ -255,9 +271,9 @@ pub(super) async fn by_hand(mut command: Command, stop: impl Future<Output = Str
     loop {
         tokio::select! {
             status = child.wait() => return status.map(|status| status.success()).map_err(|error| unable(&error)),
-            why = &mut stop => {
+            stop = &mut stop => {
                 let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
-                for (signal, grace) in [(Signal::SIGINT, GRACE), (Signal::SIGTERM, LAST_GRACE), (Signal::SIGKILL, GRACE)] {
+                for (signal, grace) in [(Signal::SIGINT, SHORT_GRACE), (Signal::SIGTERM, LAST_GRACE), (Signal::SIGKILL, GRACE)] {
                     if let Some(pid) = pid && let Err(error) = kill(pid, signal) {
                         tracing::debug!(%error, "pulumi has ended");
                     }
@@ -265,7 +281,8 @@ pub(super) async fn by_hand(mut command: Command, stop: impl Future<Output = Str
                         break;
                     }
                 }
-                return Err(Failure::new(Exit::Locked, format!("pulumi was stopped: {why}")).next("stackproof lock status"));
+                let exit = if stop.lease_lost { Exit::Locked } else { Exit::Failed };
+                return Err(Failure::new(exit, format!("pulumi was stopped: {}", stop.why)).next("stackproof lock status"));
             }
             _ = tokio::signal::ctrl_c() => {}
         }
@@ -280,9 +297,9 @@ fn show(shown: &progress::Step, step: Option<Step>) {
     }
 }
 
-/// Waits for the child; with a signal, tells its whole group to stop first, and ends it when it
-/// takes longer than the grace.
-async fn stop_or_wait(child: &mut Child, signal: Option<Signal>) -> Result<ExitStatus, Failure> {
+/// Waits for the child; with a signal, tells its whole group to stop first, and ends it when it takes longer than this
+/// grace.
+async fn stop_or_wait(child: &mut Child, signal: Option<(Signal, Duration)>) -> Result<ExitStatus, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::environment("pulumi cannot be waited for").because(error);
     let group = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
     let send = |signal| {
@@ -292,11 +309,13 @@ async fn stop_or_wait(child: &mut Child, signal: Option<Signal>) -> Result<ExitS
             tracing::debug!(%error, "pulumi's process group is gone");
         }
     };
-    if let Some(signal) = signal {
+    let mut first = GRACE;
+    if let Some((signal, grace)) = signal {
         send(signal);
+        first = grace;
     }
     // The second signal has Pulumi end without saving; it is for one that hangs on to a save it will not get.
-    for (grace, next) in [(GRACE, Signal::SIGTERM), (LAST_GRACE, Signal::SIGKILL)] {
+    for (grace, next) in [(first, Signal::SIGTERM), (LAST_GRACE, Signal::SIGKILL)] {
         if let Ok(status) = timeout(grace, child.wait()).await {
             return status.map_err(|error| failed(&error));
         }

@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use super::{Operation, Outcome, run};
+use super::{Operation, Outcome, Stop, run};
 use crate::{
     Failure, Progress, Toolchain, Workspace,
     acceptance::TargetName,
@@ -154,6 +154,8 @@ pub struct Backend {
     unwanted: &'static [&'static str],
     /// Whether it goes with this process.
     supervised: bool,
+    /// Whether the stack is known to be there.
+    existing: bool,
 }
 
 impl Backend {
@@ -165,7 +167,7 @@ impl Backend {
         let unusable =
             |error: std::io::Error| Failure::environment(format!("{} cannot be used", folder.display())).because(error);
         fs::create_dir_all(folder.join("state")).map_err(unusable)?;
-        Ok(Self { variables: in_folder(folder, &passphrase_file(folder)?), unwanted: &[], supervised: false })
+        Ok(Self { variables: in_folder(folder, &passphrase_file(folder)?), unwanted: &[], supervised: false, existing: false })
     }
 
     /// A folder of this machine, with this passphrase.
@@ -180,6 +182,7 @@ impl Backend {
             variables: vec![("PULUMI_BACKEND_URL".into(), url), spoken(passphrase)],
             unwanted: &[],
             supervised: false,
+            existing: false,
         })
     }
 
@@ -190,7 +193,15 @@ impl Backend {
         passphrase: &str,
     ) -> Self {
         let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
-        Self { variables: variables.chain([spoken(passphrase)]).collect(), unwanted, supervised: true }
+        let variables = variables.chain([spoken(passphrase)]).collect();
+        Self { variables, unwanted, supervised: true, existing: false }
+    }
+
+    /// The same, where the stack may be known to be there. Then Pulumi is not asked to make it: told to make what is
+    /// not there, it takes every error of looking for an absence, and writes an empty state over the one it did not see.
+    #[must_use]
+    pub fn existing(self, existing: bool) -> Self {
+        Self { existing, ..self }
     }
 }
 
@@ -230,7 +241,10 @@ impl Stack {
             guard: backend.supervised.then(crate::target::program).transpose()?,
             unwanted: backend.unwanted,
         };
-        stack.pulumi(&["stack", "select", "--create", &stack.settings.name], None).await?;
+        // Which stack is meant, every command is told by its environment.
+        if !backend.existing {
+            stack.pulumi(&["stack", "select", "--create", &stack.settings.name], None).await?;
+        }
         Ok(stack)
     }
 
@@ -362,7 +376,7 @@ impl Stack {
     pub async fn run_until(
         &self,
         operation: &Operation,
-        stop: impl Future<Output = String>,
+        stop: impl Future<Output = Stop>,
         progress: &Progress,
     ) -> Result<Outcome, Failure> {
         let mut command = self.command();
@@ -375,7 +389,7 @@ impl Stack {
     ///
     /// # Errors
     /// When Pulumi cannot be run, or was stopped.
-    pub async fn by_hand(&self, arguments: &[String], stop: impl Future<Output = String>) -> Result<bool, Failure> {
+    pub async fn by_hand(&self, arguments: &[String], stop: impl Future<Output = Stop>) -> Result<bool, Failure> {
         let mut command = self.command();
         command.args(arguments);
         run::by_hand(command, stop).await

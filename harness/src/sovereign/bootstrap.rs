@@ -6,12 +6,13 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-use stackproof_state::{database::Database, lock::Wait};
+use serde_json::{Value, json};
+use stackproof_state::{audit::Outcome as Ending, checkpoint, database::Database, lock::Wait};
 
 use super::{
-    Ended, Home, Names,
+    Ended, Home, Names, Work,
     home::PASSPHRASE,
+    recover::told,
     session::{PATIENCE, unavailable},
     vault::Vault,
 };
@@ -19,9 +20,12 @@ use crate::{
     Failure, Progress, Toolchain,
     acceptance::TargetName,
     foundation,
-    pulumi::{Backend, Operation, Settings, Stack},
+    pulumi::{Backend, Operation, Outcome, Settings, Stack},
     target::Target,
 };
+
+/// What `infra/state` makes of the state's bucket (`PrivateBucket` of the name `state`).
+const THE_BUCKET: [&str; 3] = ["state-bucket", "state-encryption", "state-policy"];
 
 /// The project of the foundation.
 pub(super) const PROJECT: &str = "stackproof-foundation";
@@ -41,37 +45,54 @@ pub async fn bootstrap(
     let settings = foundation::settings(stack)?;
     let first = settings.folder.join("first-state");
     if let Some(home) = Home::find(target, names.clone()).await?
-        && home.has(PROJECT).await?
+        && (home.has(PROJECT).await? || !first.exists())
     {
+        home.refuse_lost(PROJECT).await?;
         // It may have moved in and not have swept behind itself.
         sweep(&first)?;
-        update(&home, stack, settings, toolchain, target, progress).await?;
+        let work = Work { settings: stack, toolchain, target, progress };
+        update(&home, work, settings).await?;
         return Ok(home);
     }
-    let passphrase = passphrase(target, &names, progress).await?;
+    lay(&names, Work { settings: stack, toolchain, target, progress }, None).await
+}
+
+/// Lays the foundation in a folder of this machine, beginning with this state where nothing is there yet, and moves its
+/// state into the bucket that it made.
+async fn lay(names: &Names, work: Work<'_>, from: Option<Value>) -> Result<Home, Failure> {
+    let Work { settings: stack, toolchain, target, progress } = work;
+    let settings = foundation::settings(stack)?;
+    let first = settings.folder.join("first-state");
+    let passphrase = passphrase(target, names, progress).await?;
     progress
         .say(format!("The foundation's first state is a folder of this machine, until {} is there.", names.bucket()));
     let opened =
         Stack::open_in(settings.clone(), Backend::folder_with(&first, &passphrase)?, toolchain.clone(), target);
     let opened = opened.await?;
+    if let Some(state) = from
+        && resources(&opened.export().await?).is_empty()
+    {
+        opened.import_state(&state).await?;
+    }
     foundation::place(&opened, stack).await?;
     configure(&opened, target).await?;
     opened.run(&Operation::Up, progress).await?.success()?;
     let home = Home::find(target, names.clone()).await?.ok_or_else(|| {
         Failure::failed("the foundation is there, but its secrets are not")
             .because(format!("{} of Secret Manager should have them", names.secrets()))
-            .next(format!("stackproof state init --stack {}", names.stack))
+            .next(format!("stackproof state init {}", names.words()))
     })?;
     prepare(&home, &opened, target).await?;
+    let command = home.again("stackproof state init");
     progress.say(format!("Its state moves into {}.", home.bucket().shown()));
     let state = opened.export().await?;
-    let session = home.begin(PROJECT, "stackproof state init", Wait::UpTo(PATIENCE), progress).await?;
+    let session = home.begin(PROJECT, &command, Wait::UpTo(PATIENCE), progress).await?;
     let moved = async {
         let moved = Stack::open_in(settings, session.backend(), toolchain.clone(), target).await?;
         moved.import_state(&state).await?;
         if resources(&moved.export().await?) != resources(&state) {
             return Err(Failure::failed("the foundation's state is another one in the bucket than it was here")
-                .next(format!("stackproof state init --stack {}", names.stack)));
+                .next(format!("stackproof state init {}", names.words())));
         }
         Ok(())
     };
@@ -89,30 +110,53 @@ fn resources(state: &Value) -> Vec<(&Value, &Value)> {
     resources.map(|resource| (&resource["urn"], &resource["id"])).collect()
 }
 
+/// Makes the bucket of a home again that is not there any more. The foundation's state was in it: the newest copy of that,
+/// without the bucket, is the state to begin with, in a folder of this machine as the first time.
+pub(super) async fn again(home: &Home, work: Work<'_>) -> Result<(), Failure> {
+    if work.settings.project()? == PROJECT {
+        return Err(Failure::usage("the bucket is made again for the stack that it is of")
+            .next(home.again("stackproof state recover")));
+    }
+    let copy = checkpoint::newest_copy(home.bucket(), home.backups(), &home.stack(PROJECT)?).await;
+    let state = without_the_bucket(&copy.map_err(|error| told(&error))?.json)?;
+    lay(home.names(), work, Some(state)).await.map(drop)
+}
+
+/// What a checkpoint says but for the state's bucket, as `pulumi stack import` takes it.
+fn without_the_bucket(checkpoint: &[u8]) -> Result<Value, Failure> {
+    let mut read: Value = serde_json::from_slice(checkpoint)
+        .map_err(|error| Failure::failed("the foundation's backup is no JSON").because(error))?;
+    let mut state = read["checkpoint"]["latest"].take();
+    if let Some(resources) = state["resources"].as_array_mut() {
+        resources.retain(|resource| {
+            let name = resource["urn"].as_str().and_then(|urn| urn.rsplit("::").next());
+            !name.is_some_and(|name| THE_BUCKET.contains(&name))
+        });
+    }
+    Ok(json!({"version": read["version"], "deployment": state}))
+}
+
 /// Brings a home that is there to what the program says.
-async fn update(
-    home: &Home,
-    stack: &Settings,
-    settings: Settings,
-    toolchain: &Toolchain,
-    target: &Target,
-    progress: &Progress,
-) -> Result<(), Failure> {
-    let session = home.begin(PROJECT, "stackproof state init", Wait::UpTo(PATIENCE), progress).await?;
-    let work = async {
-        let opened = Stack::open_in(settings, session.backend(), toolchain.clone(), target).await?;
-        foundation::place(&opened, stack).await?;
-        configure(&opened, target).await?;
-        let outcome = opened.run_until(&Operation::Up, session.lost(), progress).await?;
-        if outcome.succeeded() {
-            prepare(home, &opened, target).await?;
-        }
-        Ok(outcome)
+async fn update(home: &Home, work: Work<'_>, settings: Settings) -> Result<(), Failure> {
+    let command = home.again("stackproof state init");
+    let session = home.begin(PROJECT, &command, Wait::UpTo(PATIENCE), work.progress).await?;
+    let mut ended = Ended::plainly(false, None);
+    let run = async {
+        let opened = Stack::open_in(settings, session.backend(), work.toolchain.clone(), work.target).await?;
+        foundation::place(&opened, work.settings).await?;
+        configure(&opened, work.target).await?;
+        let outcome = opened.run_until(&Operation::Up, session.lost(), work.progress).await?;
+        ended = Ended::of(&outcome);
+        Outcome { next: Some(command.clone()), ..outcome }.success()?;
+        prepare(home, &opened, work.target).await
     };
-    let outcome = session.watching(work).await;
-    let ended = outcome.as_ref().map_or_else(|_: &Failure| Ended::plainly(false, None), Ended::of);
-    session.finish(&ended).await?;
-    outcome?.success().map(drop)
+    let done = session.watching(run).await;
+    if done.is_err() && ended.result == Ending::Succeeded {
+        ended.result = Ending::Failed;
+    }
+    let finished = session.finish(&ended).await;
+    // What went wrong first is why the rest did.
+    done.and(finished.map(drop))
 }
 
 /// The passphrase, made at the first call. Secret Manager alone keeps it.
@@ -163,7 +207,9 @@ async fn prepare(home: &Home, foundation: &Stack, target: &Target) -> Result<(),
     };
     let deployers = home.database().user().to_owned();
     let owner: Database = home.database_as(target, &owner, &password)?;
-    owner.prepare(&[&deployers]).await.map_err(|error| unavailable("the lock's database cannot be prepared", &error))
+    owner.prepare(&[&deployers]).await.map_err(|error| {
+        unavailable("the lock's database cannot be prepared", &error, &home.again("stackproof state init"))
+    })
 }
 
 /// Removes the first state, which has moved.

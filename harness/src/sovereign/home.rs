@@ -100,7 +100,8 @@ impl Home {
     /// # Errors
     /// When the bucket does not answer.
     pub async fn has(&self, project: &str) -> Result<bool, Failure> {
-        Ok(super::session::version(&self.bucket, &self.stack(project)?).await?.is_some())
+        let again = self.again("stackproof state verify");
+        Ok(super::session::version(&self.bucket, &self.stack(project)?, &again).await?.is_some())
     }
 
     /// What the state's secrets are encrypted with.

@@ -8,7 +8,10 @@
 //! - [`bootstrap`]: making a home where there is none.
 
 mod bootstrap;
+mod finish;
+mod hold;
 mod home;
+mod lost;
 mod names;
 mod operate;
 mod owner;
@@ -18,9 +21,11 @@ mod session;
 mod vault;
 
 pub use bootstrap::bootstrap;
+pub use finish::{Ended, Finished};
+pub use hold::Broken;
 pub use home::Home;
 pub use names::Names;
 pub use operate::Work;
 pub use recover::{Recovered, told};
-pub use session::{Ended, Finished, HOLD_VARIABLE, PATIENCE, Session};
+pub use session::{HOLD_VARIABLE, PATIENCE, Session};
 pub use stackproof_state::lock::Wait;

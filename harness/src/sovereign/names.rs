@@ -3,7 +3,7 @@
 //! All of it follows from the stack's prefix and name, as `infra/state` makes it: whoever can deploy a stack finds its
 //! state, and no file has to say where.
 
-use crate::{Failure, pulumi::Settings, target::Target};
+use crate::{Failure, acceptance::TargetName, pulumi::Settings, target::Target};
 
 /// The names of a stack's foundation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Names {
     pub project: String,
     /// The region of all but the backups.
     pub region: String,
+    /// The cloud.
+    pub target: TargetName,
 }
 
 impl Names {
@@ -28,7 +30,14 @@ impl Names {
         let project = stack.value("scaleway:projectId")?.unwrap_or_else(|| who.project_id.clone());
         let region = stack.value("scaleway:region")?.unwrap_or_else(|| who.region.clone());
         let prefix = stack.value("prefix")?.ok_or_else(|| crate::foundation::no_prefix(&stack.name))?;
-        Ok(Self { prefix, stack: stack.name.clone(), project, region })
+        Ok(Self { prefix, stack: stack.name.clone(), project, region, target: target.name() })
+    }
+
+    /// The words that name the stack on a command line.
+    pub fn words(&self) -> String {
+        let target =
+            if self.target == TargetName::Local { String::new() } else { format!(" --target {}", self.target) };
+        format!("--stack {}{target}", self.stack)
     }
 
     /// A real name: `<prefix>-<stack>-<what>`.

@@ -1,14 +1,13 @@
 //! Pulumi's operations on a stack whose state has a home.
 
 use stackproof_state::{
-    checkpoint,
     gateway::{Gateway, Permission},
     lock::Wait,
 };
 
 use super::{Ended, Home, Session, session::unavailable};
 use crate::{
-    Exit, Failure, Progress, Toolchain,
+    Failure, Progress, Toolchain,
     pulumi::{Backend, Operation, Outcome, Settings, Stack},
     target::Target,
 };
@@ -57,19 +56,34 @@ impl Home {
         let session = self.begin(&project, command, wait, work.progress).await?;
         let run = async {
             self.foreign(self.bucket(), &session).await?;
-            if session.took_over() {
+            if !session.had_a_state() {
+                self.refuse_lost(&project).await?;
+            }
+            // Whoever decides about pending operations by hand is not asked again.
+            let decided = matches!(operation, Operation::Recover { .. });
+            if !decided {
                 self.go_on(&session, work).await?;
             }
-            self.refuse_pending(&project).await?;
             let stack = work.open(session.backend()).await?;
             ready(&stack).await?;
+            if let Operation::Recover { import, forget } = operation {
+                self.decide(&stack, import, *forget).await?;
+            }
             stack.run_until(operation, session.lost(), work.progress).await
         };
         let outcome = session.watching(run).await;
         let ended = outcome.as_ref().map_or_else(|_: &Failure| Ended::plainly(false, None), Ended::of);
         let finished = session.finish(&ended).await;
         // What Pulumi said comes first: it is why the rest went wrong.
-        let outcome = outcome?;
+        let mut outcome = outcome?;
+        if let Ok(finished) = &finished {
+            for line in finished.left.iter().chain(&finished.not_copied) {
+                work.progress.say(line);
+            }
+        }
+        if !outcome.succeeded() {
+            outcome.next = Some(command.to_owned());
+        }
         match finished {
             Err(failure) if outcome.succeeded() => Err(failure),
             _ => Ok(outcome),
@@ -82,10 +96,14 @@ impl Home {
     /// When somebody else has the lock (exit 3), or Pulumi cannot be run.
     pub async fn pulumi(&self, work: Work<'_>, arguments: &[String], wait: Wait) -> Result<bool, Failure> {
         let project = work.settings.project()?;
-        let command = format!("stackproof pulumi -- {}", noted(arguments));
+        let command = format!("{} -- {}", self.again("stackproof pulumi"), noted(arguments));
         let session = self.begin(&project, &command, wait, work.progress).await?;
         let run = async {
             self.foreign(self.bucket(), &session).await?;
+            // `stack import` and `stack init` are ways to have one again.
+            if !session.had_a_state() && arguments.first().is_none_or(|word| word != "stack") {
+                self.refuse_lost(&project).await?;
+            }
             let stack = work.open(session.backend()).await?;
             stack.by_hand(arguments, session.lost()).await
         };
@@ -97,40 +115,33 @@ impl Home {
     /// A way to the state that nothing can be written through; where there is none yet, an empty one of this machine.
     async fn to_look_at(&self, project: &str, settings: &Settings) -> Result<(Backend, Option<Gateway>), Failure> {
         if !self.has(project).await? {
+            self.refuse_lost(project).await?;
             return Ok((Backend::folder_with(&settings.folder.join("nothing-yet"), self.passphrase())?, None));
         }
         let stack = self.stack(project)?;
         let gateway = Gateway::open(self.bucket().clone(), &[stack], NoLease).await;
-        let gateway = gateway.map_err(|error| unavailable("the state gateway cannot be opened", &error))?;
-        Ok((Backend::through(gateway.environment(), Gateway::unwanted(), self.passphrase()), Some(gateway)))
+        let again = self.again("stackproof preview");
+        let gateway = gateway.map_err(|error| unavailable("the state gateway cannot be opened", &error, &again))?;
+        let backend = Backend::through(gateway.environment(), Gateway::unwanted(), self.passphrase()).existing(true);
+        Ok((backend, Some(gateway)))
     }
 
-    /// Finishes what a run that was killed left, as far as that can be known.
+    /// Finishes what an interrupted run left, as far as that can be known, and stops where it cannot: a run would make
+    /// again what that one may have made.
     async fn go_on(&self, session: &Session<'_>, work: Work<'_>) -> Result<(), Failure> {
         let recovered = self.resolve(session, work).await?;
         for done in &recovered.done {
             work.progress.say(done);
         }
-        Ok(())
-    }
-
-    /// Stops before a run that would make again what an interrupted one may have made.
-    async fn refuse_pending(&self, project: &str) -> Result<(), Failure> {
-        let stack = self.stack(project)?;
-        let current = checkpoint::current(self.bucket(), &stack).await;
-        let current = current.map_err(|error| unavailable("the state cannot be read", &error))?;
-        let pending = current.as_ref().map(|found| found.checkpoint.pending()).unwrap_or_default();
-        if pending.is_empty() {
+        if recovered.next.is_empty() {
             return Ok(());
         }
-        let told: Vec<String> =
-            pending.iter().map(|operation| format!("{} {}", operation.kind, operation.resource.urn)).collect();
-        Err(Failure::new(
-            Exit::Failed,
-            format!("an interrupted run left {} of {} pending", operations(pending.len()), stack.name()),
-        )
-        .because(told.join("\n"))
-        .next(format!("stackproof state recover --stack {}", stack.name())))
+        let stack = session.stack().name();
+        let pending = &recovered.unfinished;
+        let told: Vec<String> = pending.iter().map(|one| format!("{} {}", one.operation, one.urn)).collect();
+        Err(Failure::failed(format!("an interrupted run left {} of {stack} pending", operations(pending.len())))
+            .because(told.join("\n"))
+            .next(self.again("stackproof state recover")))
     }
 }
 
@@ -140,7 +151,7 @@ fn noted(arguments: &[String]) -> String {
     arguments.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
-fn operations(count: usize) -> String {
+pub(super) fn operations(count: usize) -> String {
     if count == 1 { "an operation".to_owned() } else { format!("{count} operations") }
 }
 

@@ -15,11 +15,16 @@ use super::{
     search::{Found, Search},
     session::Guarded,
 };
-use crate::{Exit, Failure, Progress, pulumi::Operation};
+use crate::{
+    Exit, Failure, Progress,
+    pulumi::{Operation, Outcome, Stack, taken_in},
+};
 
 /// What an interrupted run left, and what became of it.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Recovered {
+    /// What was not there any more, if it was only looked for.
+    pub lost: Option<String>,
     /// What was under way.
     pub unfinished: Vec<Unfinished>,
     /// What was done about it.
@@ -49,16 +54,54 @@ impl Home {
     pub async fn recover(&self, work: Work<'_>, act: bool, wait: Wait) -> Result<Recovered, Failure> {
         let project = work.settings.project()?;
         let stack = self.stack(&project)?;
+        let mut done = Vec::new();
+        if let Some(lost) = self.lost(&project).await? {
+            if !act {
+                let failure = self.gone(&lost);
+                return Ok(Recovered { lost: Some(failure.what), next: vec![failure.next], ..Recovered::default() });
+            }
+            done = self.bring_back(work, &project, wait).await?;
+        }
         let look = checkpoint::recover(self.bucket(), &stack, &BTreeMap::new()).await.map_err(|error| told(&error))?;
         if !act || look.unfinished.is_empty() {
-            let next = if look.unfinished.is_empty() { Vec::new() } else { look.steps.clone() };
-            return Ok(Recovered { unfinished: look.unfinished, done: Vec::new(), foreign: look.locks, next });
+            let next = if look.unfinished.is_empty() { Vec::new() } else { self.steps(look.steps) };
+            return Ok(Recovered { unfinished: look.unfinished, done, foreign: look.locks, next, lost: None });
         }
-        let session = self.begin(&project, "stackproof state recover", wait, work.progress).await?;
+        let command = self.again("stackproof state recover");
+        let session = self.begin(&project, &command, wait, work.progress).await?;
         let recovered = session.watching(self.resolve(&session, work)).await;
         let note = recovered.as_ref().ok().map(|recovered: &Recovered| recovered.done.join("; "));
         session.finish(&Ended::plainly(recovered.is_ok(), note)).await?;
-        recovered
+        let mut recovered = recovered?;
+        recovered.done.splice(..0, done);
+        Ok(recovered)
+    }
+
+    /// Takes into the state what a person has found in the cloud, by URN and identifier. What else was being made is
+    /// forgotten if they say so.
+    pub(super) async fn decide(&self, stack: &Stack, there: &[(String, String)], forget: bool) -> Result<(), Failure> {
+        let there: BTreeMap<String, String> = there.iter().cloned().collect();
+        let state = stack.export().await?;
+        let pending = state["deployment"]["pending_operations"].as_array().into_iter().flatten();
+        let creating = pending.filter(|operation| operation["type"] == "creating");
+        let making: Vec<&str> = creating.filter_map(|operation| operation["resource"]["urn"].as_str()).collect();
+        if let Some(urn) = there.keys().find(|urn| !making.contains(&urn.as_str())) {
+            return Err(Failure::usage(format!("nothing is pending about {urn}"))
+                .next(self.again("stackproof state recover --look")));
+        }
+        let open: Vec<&str> = making.into_iter().filter(|urn| !there.contains_key(*urn)).collect();
+        if !open.is_empty() && !forget {
+            return Err(Failure::usage("of some nothing is said")
+                .because(format!("name them, or say with --clear-pending-creates that they are not there: {}", open.join(", ")))
+                .next(self.again("stackproof state recover --look")));
+        }
+        stack.import_state(&taken_in(state, &there)).await
+    }
+
+    /// Steps as they are typed for this cloud.
+    fn steps(&self, steps: Vec<String>) -> Vec<String> {
+        let (plain, words) = (format!("--stack {}", self.names().stack), self.names().words());
+        steps.into_iter().map(|step| step.replace(&plain, &words)).collect()
     }
 
     /// Resolves what is pending, within a session.
@@ -74,18 +117,19 @@ impl Home {
             return Ok(Recovered {
                 unfinished: guide.unfinished,
                 done: plan.done,
-                foreign: Vec::new(),
-                next: guide.steps,
+                next: self.steps(guide.steps),
+                ..Recovered::default()
             });
         }
         let copied = checkpoint::backup(self.bucket(), self.backups(), session.stack()).await;
         let copied = copied.map_err(|error| told(&error))?;
         let opened = work.open(session.backend()).await?;
-        let operation = Operation::Recover { import: plan.import.into_iter().collect() };
-        opened.run_until(&operation, session.lost(), work.progress).await?.success()?;
+        opened.import_state(&taken_in(opened.export().await?, &plan.import)).await?;
+        let outcome = opened.run_until(&Operation::Refresh, session.lost(), work.progress).await?;
+        Outcome { next: Some(session.command().to_owned()), ..outcome }.success()?;
         let mut done = vec![format!("the state was copied to {}{}", self.backups().shown(), copied.key)];
         done.extend(plan.done);
-        Ok(Recovered { unfinished: guide.unfinished, done, foreign: Vec::new(), next: Vec::new() })
+        Ok(Recovered { unfinished: guide.unfinished, done, ..Recovered::default() })
     }
 
     /// Makes a version the current state again.
@@ -101,7 +145,7 @@ impl Home {
         wait: Wait,
         progress: &Progress,
     ) -> Result<Restored, Failure> {
-        let command = format!("stackproof state restore {version}");
+        let command = format!("{} {version}", self.again("stackproof state restore"));
         let session = self.begin(project, &command, wait, progress).await?;
         let work = async {
             let history = checkpoint::history(self.bucket(), session.stack()).await?;
@@ -141,12 +185,17 @@ impl Home {
                 lock.user, lock.host, lock.pid
             ),
         )
-        .because("plain pulumi does not know of the lock, the audit trail and the state gateway")
-        .next(format!(
-            "wait for it; if that process is certainly gone, delete {} from {}",
-            lock.key,
-            bucket.shown()
-        )))
+        .because(
+            "plain pulumi does not know of the lock, the audit trail and the state gateway: wait until it has ended. \
+             If its process is certainly gone, its lock file is all that is left of it",
+        )
+        .next(match lock.file() {
+            Some(file) => format!(
+                "{} --holder {file} --reason \"its process is gone\"",
+                self.again("stackproof lock break")
+            ),
+            None => format!("delete {} from {}", lock.key, bucket.shown()),
+        }))
     }
 }
 

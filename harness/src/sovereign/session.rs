@@ -6,19 +6,18 @@ use std::{
 };
 
 use stackproof_state::{
-    audit::{Change, Entry, Outcome as Ending, Trail},
     bucket::{Bucket, Writer},
     checkpoint::{self, Stack},
-    gateway::{self, Gateway, Leased, Log},
-    lock::{Grant, Guard, Lease, Place, Refused, Wait, record::Break},
+    gateway::{self, Failing, Gateway, Leased},
+    lock::{Guard, Lease, Place, Refused, Wait},
 };
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{Home, owner::owner};
 use crate::{
-    Exit, Failure, Progress, Workspace,
-    pulumi::{Backend, Outcome},
-    report::Git,
+    Exit, Failure, Progress,
+    pulumi::{Backend, Stop},
 };
 
 /// The environment variable that carries a hold's token to the commands within it.
@@ -26,29 +25,18 @@ pub const HOLD_VARIABLE: &str = "STACKPROOF_HOLD";
 
 /// A command that has the lock of its stack.
 pub struct Session<'a> {
-    home: &'a Home,
-    stack: Stack,
-    command: String,
-    lease: Lease,
-    gateway: Gateway,
-    before: Option<String>,
-    begun: Instant,
-}
-
-/// How a session ended.
-#[derive(Debug)]
-pub struct Finished {
-    /// The version of the state before it.
-    pub before: Option<String>,
-    /// The version of the state after it.
-    pub after: Option<String>,
-    /// What went through its gateway.
-    pub log: Log,
+    pub(super) home: &'a Home,
+    pub(super) stack: Stack,
+    pub(super) command: String,
+    pub(super) lease: Lease,
+    pub(super) gateway: Gateway,
+    pub(super) before: Option<String>,
+    pub(super) begun: Instant,
 }
 
 impl Home {
     /// Takes the lock of a project's stack for one command, tidies up after whoever left it without a word, and opens
-    /// the gateway that the command's Pulumi writes through.
+    /// the gateway that the command's Pulumi writes through. `command` is what a person types to try again.
     ///
     /// # Errors
     /// When somebody else has the lock (exit 3), or the lock's database or the bucket does not answer.
@@ -61,33 +49,67 @@ impl Home {
     ) -> Result<Session<'_>, Failure> {
         let stack = self.stack(project)?;
         let begun = Instant::now();
+        // Before anybody stands in line for it.
+        self.reach(command).await?;
         let told = |place: &Place| {
             progress.say(format!("waiting for the lock: {} in the queue; {}", place.position, standing(place)));
         };
-        let lease = self.lock(project)?.acquire(owner(command), wait, hold()?, told).await.map_err(refused)?;
-        self.tidy(&lease, &stack, progress).await?;
-        let gateway = Gateway::open(self.bucket().clone(), std::slice::from_ref(&stack), Guarded(lease.guard()));
-        let gateway = gateway.await;
-        let gateway = gateway.map_err(|error| unavailable("the state gateway cannot be opened", &error))?;
-        let before = version(self.bucket(), &stack).await?;
-        Ok(Session { home: self, stack, command: command.to_owned(), lease, gateway, before, begun })
+        let lease = self.lock(project)?.acquire(owner(command), wait, hold()?, told).await;
+        let lease = lease.map_err(|error| refused(error, command))?;
+        let opened = async {
+            self.tidy(&lease, &stack, command, progress).await?;
+            let gateway = Gateway::open(self.bucket().clone(), std::slice::from_ref(&stack), Guarded(lease.guard()));
+            let gateway = gateway.await;
+            let gateway = gateway.map_err(|error| unavailable("the state gateway cannot be opened", &error, command))?;
+            Ok((gateway, version(self.bucket(), &stack, command).await?))
+        };
+        match opened.await {
+            Ok((gateway, before)) => {
+                Ok(Session { home: self, stack, command: command.to_owned(), lease, gateway, before, begun })
+            }
+            Err(failure) => {
+                // Nothing was begun, so nobody need wait until the lease runs out.
+                if let Err(error) = lease.release().await {
+                    tracing::warn!(%error, "the lock is not given back; it runs out by itself");
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Whether the bucket answers.
+    async fn reach(&self, command: &str) -> Result<(), Failure> {
+        match self.bucket().exists().await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.gone(&super::lost::Lost::Bucket)),
+            Err(error) => Err(unavailable("the bucket of the state cannot be used", &told(&error), command)),
+        }
     }
 
     /// Removes what abandoned runs left behind: their Pulumi lock files, and no others; and fences off what they may
     /// still send.
-    async fn tidy(&self, lease: &Lease, stack: &Stack, progress: &Progress) -> Result<(), Failure> {
+    async fn tidy(&self, lease: &Lease, stack: &Stack, command: &str, progress: &Progress) -> Result<(), Failure> {
+        if lease.abandoned().is_empty() {
+            return Ok(());
+        }
+        let writer = Leased::new(self.bucket().clone(), Guarded(lease.guard()));
         for left in lease.abandoned() {
             let who = &left.grant.owner;
-            progress.say(format!(
-                "`{}` of {} on {} ended without a word; tidying up after it",
-                who.command, who.who, who.host
-            ));
-            let writer = Leased::new(self.bucket().clone(), Guarded(lease.guard()));
+            let how = match &left.broken {
+                Some(broken) => format!("was given up: {}", broken.reason),
+                None => "ended without a word".to_owned(),
+            };
+            progress.say(format!("`{}` of {} on {} {how}; tidying up after it", who.command, who.who, who.host));
             if let Some(file) = left.grant.lock_file {
-                self.remove_lock(&writer, stack, file).await?;
+                self.remove_lock(&writer, stack, file, command).await?;
             }
-            let stamped = gateway::stamp(self.bucket(), &writer, stack).await;
-            stamped.map_err(|error| unavailable("the state cannot be fenced", &error))?;
+        }
+        // Once: none of them can know the name that it has from here on.
+        let stamped = gateway::stamp(self.bucket(), &writer, stack).await;
+        stamped.map_err(|error| unavailable("the state cannot be fenced", &error, command))?;
+        let now = version(self.bucket(), stack, command).await?;
+        for left in lease.abandoned() {
+            self.account_for(left, stack, now.as_deref(), command).await?;
             lease.clean(left.grant.fence).await.map_err(lost)?;
         }
         Ok(())
@@ -96,8 +118,15 @@ impl Home {
 
 impl Home {
     /// Removes one of Pulumi's lock files of a stack, and no other.
-    async fn remove_lock(&self, writer: &dyn Writer, stack: &Stack, file: Uuid) -> Result<(), Failure> {
-        let cannot = |error: &dyn std::fmt::Display| unavailable("a dead run's lock file cannot be removed", error);
+    pub(super) async fn remove_lock(
+        &self,
+        writer: &dyn Writer,
+        stack: &Stack,
+        file: Uuid,
+        command: &str,
+    ) -> Result<(), Failure> {
+        let cannot =
+            |error: &dyn std::fmt::Display| unavailable("a dead run's lock file cannot be removed", error, command);
         let locks = checkpoint::locks(self.bucket(), stack).await.map_err(|error| cannot(&error))?;
         let ours = format!("/{file}.json");
         for lock in locks.iter().filter(|lock| lock.key.ends_with(&ours)) {
@@ -110,7 +139,8 @@ impl Home {
 impl Session<'_> {
     /// Where the command's Pulumi finds its state: through the gateway.
     pub fn backend(&self) -> Backend {
-        Backend::through(self.gateway.environment(), Gateway::unwanted(), self.home.passphrase())
+        let backend = Backend::through(self.gateway.environment(), Gateway::unwanted(), self.home.passphrase());
+        backend.existing(self.before.is_some())
     }
 
     /// The stack it is about.
@@ -128,22 +158,30 @@ impl Session<'_> {
         self.lease.guard()
     }
 
-    /// Whether it took over from a run that ended without a word.
-    pub(super) fn took_over(&self) -> bool {
-        !self.lease.abandoned().is_empty()
+    /// What a person types to try the same again.
+    pub(super) fn command(&self) -> &str {
+        &self.command
     }
 
-    /// Ends, with the reason, when the command must not go on: the lease was lost, or somebody else wrote the state.
-    /// Until then it tells the lock which file Pulumi locked the stack with.
-    pub fn lost(&self) -> impl Future<Output = String> + Send + 'static + use<> {
+    /// Whether there was a state when it began.
+    pub(super) fn had_a_state(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// Ends, with the reason, when the command must not go on: the lease was lost, somebody else wrote the state, or the
+    /// bucket takes no more of it.
+    pub fn lost(&self) -> impl Future<Output = Stop> + Send + 'static + use<> {
         let (mut guard, mut superseded) = (self.lease.guard(), self.gateway.superseded());
+        let failing = away(self.gateway.failing());
         async move {
+            let lost = |why| Stop { why, lease_lost: true };
             tokio::select! {
-                why = guard.lost() => format!("the lease was lost: {}", why.unwrap_or_else(|| "it was given back".into())),
-                seen = superseded.wait_for(Option::is_some) => match seen.ok().and_then(|seen| seen.clone()) {
+                why = guard.lost() => lost(format!("the lease was lost: {}", why.unwrap_or_else(|| "it was given back".into()))),
+                seen = superseded.wait_for(Option::is_some) => lost(match seen.ok().and_then(|seen| seen.clone()) {
                     Some(seen) => format!("somebody else wrote {}", seen.key),
                     None => "the state gateway was closed".into(),
-                },
+                }),
+                why = failing => Stop { why, lease_lost: false },
             }
         }
     }
@@ -171,90 +209,26 @@ impl Session<'_> {
             }
         }
     }
+}
 
-    /// Ends it: closes the gateway, removes a lock file that Pulumi left, adds the row to the audit trail, and gives the
-    /// lock back, in this order.
-    ///
-    /// # Errors
-    /// When the row cannot be added, or the lease was lost before.
-    pub async fn finish(self, ended: &Ended) -> Result<Finished, Failure> {
-        let left = *self.gateway.lock_file().borrow();
-        let log = self.gateway.close().await;
-        let guard = self.lease.guard();
-        if let Some(file) = left
-            && guard.is_valid()
-        {
-            let writer = Leased::new(self.home.bucket().clone(), Guarded(guard.clone()));
-            if let Err(error) = self.home.remove_lock(&writer, &self.stack, file).await {
-                tracing::warn!(%error, "Pulumi's lock file stays; the next run removes it");
+/// Ends when the bucket has taken no checkpoint for longer than Pulumi tries to save one, or refuses the key.
+async fn away(mut failing: watch::Receiver<Option<Failing>>) -> String {
+    loop {
+        let Some(seen) = failing.wait_for(Option::is_some).await.ok().and_then(|seen| seen.clone()) else {
+            return std::future::pending().await;
+        };
+        if seen.for_good {
+            return format!("the bucket of the state refuses its key: {}", seen.why);
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until((seen.since + AWAY).into()) => {
+                return format!("the bucket of the state has taken nothing for {} s: {}", AWAY.as_secs(), seen.why);
+            }
+            // It took one, or says something else.
+            changed = failing.changed() => if changed.is_err() {
+                return std::future::pending().await;
             }
         }
-        let after = version(self.home.bucket(), &self.stack).await.ok().flatten();
-        let git = Workspace::find().ok().and_then(|workspace| Git::of(&workspace.root));
-        let owner = owner(&self.command);
-        let entry = Entry {
-            who: owner.who,
-            host: owner.host,
-            command: owner.command,
-            commit: git.as_ref().map(|git| git.commit.clone()),
-            dirty: git.as_ref().map(|git| git.dirty),
-            project: Some(self.stack.project().to_owned()),
-            stack: Some(self.stack.name().to_owned()),
-            fence: Some(self.lease.fence()),
-            before: self.before.clone(),
-            after: after.clone(),
-            changes: ended.changes.clone(),
-            result: if guard.is_valid() { ended.result } else { Ending::LeaseLost },
-            took: self.begun.elapsed(),
-            note: ended.note.clone(),
-        };
-        let row = self.home.trail()?.append(&entry).await;
-        let released = self.lease.release().await;
-        row.map_err(|error| unavailable("the audit trail has no row of this command", &error))?;
-        released.map_err(lost)?;
-        Ok(Finished { before: self.before, after, log })
-    }
-}
-
-impl Home {
-    /// The audit trail of this backend.
-    ///
-    /// # Errors
-    /// When the backend's address makes no sense.
-    pub fn trail(&self) -> Result<Trail, Failure> {
-        let backend = stackproof_state::lock::canonical_backend(&self.backend());
-        Ok(Trail::new(self.database(), &backend.map_err(|error| Failure::usage(error.to_string()))?))
-    }
-}
-
-/// What the audit trail is told of a command.
-#[derive(Clone, Debug)]
-pub struct Ended {
-    /// What became of which resource.
-    pub changes: Vec<Change>,
-    /// How it ended.
-    pub result: Ending,
-    /// Why it was done, where somebody said so.
-    pub note: Option<String>,
-}
-
-impl Ended {
-    /// A command without resource changes of its own.
-    pub fn plainly(succeeded: bool, note: Option<String>) -> Self {
-        let result = if succeeded { Ending::Succeeded } else { Ending::Failed };
-        Self { changes: Vec::new(), result, note }
-    }
-
-    /// A run of Pulumi's.
-    pub fn of(outcome: &Outcome) -> Self {
-        let result = match (outcome.succeeded(), &outcome.stopped) {
-            (true, _) => Ending::Succeeded,
-            (false, Some(_)) => Ending::LeaseLost,
-            (false, None) if outcome.interrupted || outcome.timed_out => Ending::Cancelled,
-            (false, None) => Ending::Failed,
-        };
-        let change = |change: &crate::pulumi::Change| Change { urn: change.urn.clone(), operation: change.op.clone() };
-        Self { changes: outcome.events.effective().map(change).collect(), result, note: None }
     }
 }
 
@@ -268,11 +242,14 @@ impl gateway::Permission for Guarded {
     }
 }
 
+/// How long the bucket may take no checkpoint. Pulumi tries a single save for about 32 s.
+const AWAY: Duration = Duration::from_secs(30);
+
 /// How long `--wait` without a time waits.
 pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The token of the hold that this command runs in.
-fn hold() -> Result<Option<Uuid>, Failure> {
+pub(super) fn hold() -> Result<Option<Uuid>, Failure> {
     match std::env::var(HOLD_VARIABLE) {
         Err(_) => Ok(None),
         Ok(token) => token.parse().map(Some).map_err(|_| {
@@ -283,17 +260,17 @@ fn hold() -> Result<Option<Uuid>, Failure> {
 }
 
 /// The version of a stack's present checkpoint; none where there is no checkpoint.
-pub(super) async fn version(bucket: &Bucket, stack: &Stack) -> Result<Option<String>, Failure> {
+pub(super) async fn version(bucket: &Bucket, stack: &Stack, command: &str) -> Result<Option<String>, Failure> {
     for form in checkpoint::Compression::ALL {
         let head = bucket.head(&stack.checkpoint(form)).await;
-        if let Some(head) = head.map_err(|error| unavailable("the state cannot be looked at", &error))? {
+        if let Some(head) = head.map_err(|error| unavailable("the state cannot be looked at", &error, command))? {
             return Ok(head.version);
         }
     }
     Ok(None)
 }
 
-fn standing(place: &Place) -> String {
+pub(super) fn standing(place: &Place) -> String {
     let held = place.standing.run.as_ref().or(place.standing.hold.as_ref());
     held.map_or_else(
         || "nobody holds it".to_owned(),
@@ -301,79 +278,29 @@ fn standing(place: &Place) -> String {
     )
 }
 
-pub(super) fn refused(refused: Refused) -> Failure {
+/// Why the lock was not given; `command` is what a person types to ask again.
+pub(super) fn refused(refused: Refused, command: &str) -> Failure {
     let exit = match &refused {
         Refused::Locked { .. } | Refused::HoldOver => Exit::Locked,
         Refused::Database(_) => Exit::Environment,
     };
     let text = refused.to_string();
     let (what, meaning) = text.split_once('\n').unwrap_or((&text, ""));
-    Failure::new(exit, what).because(meaning)
+    let failure = Failure::new(exit, what).because(meaning);
+    // Whom to wait for, and how, the others tell themselves.
+    if exit == Exit::Environment { failure.next(command) } else { failure }
 }
 
 pub(super) fn lost(error: stackproof_state::lock::LeaseError) -> Failure {
     Failure::new(Exit::Locked, error.to_string()).next("stackproof lock status")
 }
 
-pub(super) fn unavailable(what: &str, error: &dyn std::fmt::Display) -> Failure {
-    Failure::environment(what.to_owned()).because(error).next("stackproof state verify")
+/// Something that is needed is away; `command` is what a person types when it is back.
+pub(super) fn unavailable(what: &str, error: &dyn std::fmt::Display, command: &str) -> Failure {
+    Failure::environment(what.to_owned()).because(error).next(command)
 }
 
-impl Home {
-    /// Reserves a project's stack for maintenance, and notes that in the audit trail.
-    ///
-    /// # Errors
-    /// When somebody else has the lock, or its database does not answer.
-    pub async fn hold(
-        &self,
-        project: &str,
-        reason: &str,
-        ttl: Duration,
-        wait: Wait,
-        progress: &Progress,
-    ) -> Result<Grant, Failure> {
-        let owner = owner("stackproof lock hold");
-        let told = |place: &Place| progress.say(format!("waiting for the lock: {}", standing(place)));
-        let lock = self.lock(project)?;
-        let held = lock.hold(owner, reason, ttl, wait, hold()?, told).await.map_err(refused)?;
-        self.note(project, "stackproof lock hold", reason).await?;
-        Ok(held.grant)
-    }
-
-    /// Takes the lock away from a holder, and notes that in the audit trail.
-    ///
-    /// # Errors
-    /// When the lock's database does not answer.
-    pub async fn break_lease(&self, project: &str, holder: Uuid, reason: &str) -> Result<Break, Failure> {
-        let by = owner("stackproof lock break");
-        let broken = self.lock(project)?.break_lease(holder, &by.who, reason).await;
-        let broken = broken.map_err(|error| unavailable("the lock cannot be broken", &error))?;
-        if let Break::Broken { .. } = &broken {
-            self.note(project, &format!("stackproof lock break --holder {holder}"), reason).await?;
-        }
-        Ok(broken)
-    }
-
-    /// A row about something that changed no state.
-    async fn note(&self, project: &str, command: &str, note: &str) -> Result<(), Failure> {
-        let owner = owner(command);
-        let entry = Entry {
-            who: owner.who,
-            host: owner.host,
-            command: owner.command,
-            commit: None,
-            dirty: None,
-            project: Some(project.to_owned()),
-            stack: Some(self.names().stack.clone()),
-            fence: None,
-            before: None,
-            after: None,
-            changes: Vec::new(),
-            result: Ending::Succeeded,
-            took: Duration::ZERO,
-            note: Some(note.to_owned()),
-        };
-        let added = self.trail()?.append(&entry).await;
-        added.map(drop).map_err(|error| unavailable("the audit trail has no row of this command", &error))
-    }
+/// An error of the bucket with what it means.
+pub(super) fn told(error: &stackproof_state::bucket::Error) -> String {
+    format!("{error}\n{}", error.next())
 }

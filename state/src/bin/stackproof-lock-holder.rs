@@ -3,7 +3,10 @@
 //!
 //! `stackproof-lock-holder ADDRESS CA STACK REGISTER ROUNDS TTL_MS`, the password in `STACKPROOF_LOCK_PASSWORD`.
 
-use std::{error::Error, time::Duration};
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
 
 use nix::time::{ClockId, clock_gettime};
 use stackproof_state::{
@@ -19,8 +22,8 @@ type Failure = Box<dyn Error>;
 
 /// How often one lease writes.
 const WRITES: u32 = 8;
-/// How often a database that is not there is asked again.
-const TRIES: u32 = 400;
+/// For how long a database that is not there is asked again. On a busy machine a restart takes its time.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
@@ -39,7 +42,7 @@ async fn main() -> Result<(), Failure> {
     let lock =
         Lock::new(&database, StackKey::new("s3://histories?endpoint=s3.example.com", "p", stack)?).timing(timing);
     let mut stream = BufReader::new(TcpStream::connect(register).await?);
-    let (mut left, mut tries) = (rounds.parse::<u32>()?, TRIES);
+    let (mut left, mut there) = (rounds.parse::<u32>()?, Instant::now());
     while left > 0 {
         let owner = Owner {
             who: "holder".to_owned(),
@@ -50,12 +53,11 @@ async fn main() -> Result<(), Failure> {
         };
         match lock.acquire(owner, Wait::UpTo(Duration::from_secs(60)), None, |_| {}).await {
             Ok(lease) => {
-                left -= 1;
+                (left, there) = (left - 1, Instant::now());
                 work(lease, &mut stream).await?;
             }
-            Err(Refused::Database(error)) if tries > 0 => {
+            Err(Refused::Database(error)) if there.elapsed() < PATIENCE => {
                 tracing::debug!(%error, "again");
-                tries -= 1;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Err(refused) => return Err(refused.into()),

@@ -56,14 +56,23 @@ impl Error {
         }
     }
 
+    /// Whether the bucket itself is not there.
+    #[must_use]
+    pub fn is_missing_bucket(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "NoSuchBucket")
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn next(&self) -> String {
         match self {
             Self::Unreachable { .. } => "see that the endpoint can be reached, then try again".to_owned(),
-            Self::Refused { code, .. } if code == "NoSuchBucket" => {
-                "the bucket is not there: `stackproof up` makes it, `stackproof state recover` brings its content back"
-                    .to_owned()
+            Self::Refused { .. } if self.is_missing_bucket() => {
+                "the bucket is not there: `stackproof state recover` makes it again and brings its content back".to_owned()
+            }
+            // S3 takes no request whose time is more than 15 minutes off.
+            Self::Refused { code, .. } if code == "RequestTimeTooSkewed" => {
+                "set this machine's clock: it is too far from the bucket's".to_owned()
             }
             Self::Refused { status: 401 | 403, .. } => {
                 "see that the access key is valid, not expired, and of the deployers' application".to_owned()

@@ -100,6 +100,26 @@ pub struct Rule {
 }
 
 impl Bucket {
+    /// Whether the bucket is there.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses.
+    pub async fn exists(&self) -> Result<bool, Error> {
+        match self.text(&Ask::bucket(Method::GET, &[("list-type", "2"), ("max-keys", "1")])).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_missing_bucket() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes the bucket, which has to be empty, of old versions too.
+    ///
+    /// # Errors
+    /// When it is not empty, or does not answer, or refuses.
+    pub async fn remove(&self) -> Result<(), Error> {
+        self.done(&Ask::bucket(Method::DELETE, &[])).await.map(drop)
+    }
+
     /// Everything whose key begins with `prefix`, in the order of keys.
     ///
     /// # Errors

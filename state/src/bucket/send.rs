@@ -112,7 +112,7 @@ impl Bucket {
             status if status.is_success() => Ok(Some(response)),
             // A delete marker asked for by its version answers 405.
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => match self.refusal(ask, response).await {
-                error @ Error::Refused { .. } if is_of_bucket(&error) => Err(error),
+                error if error.is_missing_bucket() => Err(error),
                 _ => Ok(None),
             },
             _ => Err(self.refusal(ask, response).await),
@@ -143,10 +143,6 @@ impl Bucket {
         let code = if code.is_empty() { status.canonical_reason().unwrap_or_default().to_owned() } else { code };
         Error::Refused { what, status: status.as_u16(), code, message }
     }
-}
-
-fn is_of_bucket(error: &Error) -> bool {
-    matches!(error, Error::Refused { code, .. } if code == "NoSuchBucket")
 }
 
 /// An error without its address, with its causes.

@@ -20,6 +20,16 @@ pub enum Error {
         /// In which bucket.
         bucket: String,
     },
+    /// There is none, and nothing to bring it back from.
+    #[error("nothing is left of the state of {stack}: no whole version in {bucket}, no whole copy in {backups}")]
+    Nothing {
+        /// Of which stack.
+        stack: String,
+        /// In which bucket.
+        bucket: String,
+        /// In which bucket of backups.
+        backups: String,
+    },
     /// There are several forms of a checkpoint, and Pulumi takes one of them.
     #[error("there are several states of one stack: {}; Pulumi takes one of them, whichever it is told to write", .keys.join(", "))]
     Several {
@@ -84,6 +94,9 @@ impl Error {
             Self::Name(_) => "give the project and stack as Pulumi.yaml and `pulumi stack ls` have them".to_owned(),
             Self::Missing { .. } => {
                 "see that project and stack are the right ones; what was deleted is in `stackproof state history`".to_owned()
+            }
+            Self::Nothing { .. } => {
+                "take what is in the cloud into a new state: docs/runbooks/lost-bucket.md, \"Without a copy\"".to_owned()
             }
             Self::Several { .. } => {
                 "keep the newest (`stackproof state history` tells) and delete the other from the bucket".to_owned()

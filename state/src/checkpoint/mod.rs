@@ -8,7 +8,8 @@
 //! | compare two | [`diff()`] |
 //! | know whether it can be relied on | [`verify()`] |
 //! | bring one back | [`restore()`], with the lease held |
-//! | keep it elsewhere | [`backup`] |
+//! | bring back one that is gone | [`bring_back`], with the lease held |
+//! | keep it elsewhere | [`backup`], [`keep`], [`copies`] |
 //! | know what it takes | [`size()`] |
 //! | go on after a killed run | [`recover()`], [`remove_dead_lock`] |
 //!
@@ -36,7 +37,7 @@ pub use history::{Entry, History, Update, history, version};
 pub use model::{Checkpoint, Deployment, Manifest, PendingOperation, Resource, SecretsProvider};
 pub use place::{NotAName, Stack};
 pub use recover::{DeadHolder, PulumiLock, Recovery, Swept, Unfinished, locks, recover, remove_dead_lock};
-pub use restore::{Backup, Restored, backup, restore};
+pub use restore::{Backup, Restored, backup, bring_back, copies, keep, newest_copy, restore};
 pub use size::{Share, Usage, size};
 pub use verify::{Finding, Severity, Verdict, verify};
 

@@ -27,6 +27,14 @@ pub struct PulumiLock {
     pub since: Option<OffsetDateTime>,
 }
 
+impl PulumiLock {
+    /// The identifier that Pulumi gave the run that made it: its name. None if it has another name.
+    #[must_use]
+    pub fn file(&self) -> Option<uuid::Uuid> {
+        self.key.rsplit('/').next()?.strip_suffix(".json")?.parse().ok()
+    }
+}
+
 #[derive(Deserialize)]
 struct LockFile {
     #[serde(default)]
@@ -208,6 +216,7 @@ fn guide(stack: &Stack, checkpoint: &Checkpoint, locks: Vec<PulumiLock>, found: 
                 one.urn, found[&one.urn]
             ));
         }
+        let forgetting = format!("{command} --clear-pending-creates");
         for one in &unknown {
             command.push_str(&format!(
                 " --import-pending-creates '{}' --import-pending-creates 'ID-OF-{}'",
@@ -218,9 +227,8 @@ fn guide(stack: &Stack, checkpoint: &Checkpoint, locks: Vec<PulumiLock>, found: 
         steps.push(command);
         if !unknown.is_empty() {
             steps.push(format!(
-                "instead, if none of the {} is in the cloud: stackproof refresh --stack {} --clear-pending-creates",
-                unknown.len(),
-                stack.name()
+                "instead, if none of the {} is in the cloud: {forgetting}",
+                unknown.len()
             ));
         }
         steps.push(format!("stackproof preview --refresh --stack {}", stack.name()));

@@ -6,9 +6,13 @@ use sha2::{Digest as _, Sha256};
 use time::{OffsetDateTime, macros::format_description};
 
 use super::{
-    Compression, Entry, Error, Finding, Stack, Stored, Verdict, compression::marked, current, existing, verify, version,
+    Compression, Entry, Error, Finding, Stack, Stored, Verdict, compression::marked, current, existing, history, verify,
+    version,
 };
-use crate::bucket::{Bucket, Condition, ETag, Writer};
+use crate::bucket::{self, Bucket, Condition, ETag, Writer};
+
+/// Where Pulumi says how it lays out a bucket.
+const META: &str = ".pulumi/meta.yaml";
 
 /// What a restore did.
 #[derive(Clone, Debug, Serialize)]
@@ -47,16 +51,79 @@ pub async fn restore(
     accept_pending: bool,
 ) -> Result<Restored, Error> {
     let wanted = version(bucket, entry).await?;
-    let Verdict { findings, .. } = whole(&wanted, &entry.version.id)?;
     let pending = wanted.checkpoint.pending().len();
     if pending > 0 && !accept_pending {
         return Err(Error::Pending { version: entry.version.id.clone(), count: pending });
     }
+    put_back(bucket, writer, stack, &wanted, &entry.version.id, &wanted.key).await
+}
+
+/// Brings back a state that is not there any more: the newest version that the bucket has kept, or else the newest
+/// copy in the backup bucket. What is not whole is passed over. What was under way in it still is.
+///
+/// # Errors
+/// When nothing is left of it; when somebody else wrote in between; when the lease is lost; when a bucket does not
+/// answer or refuses.
+pub async fn bring_back(
+    bucket: &Bucket,
+    backups: &Bucket,
+    writer: &dyn Writer,
+    stack: &Stack,
+) -> Result<Restored, Error> {
+    // Without this mark Pulumi takes a bucket that is not empty for one of its oldest layout.
+    match writer.put(META, Bytes::from_static(b"version: 1\n"), &Condition::Absent).await {
+        Err(bucket::Error::Changed { .. }) => {}
+        marked => drop(marked?),
+    }
+    for entry in history(bucket, stack).await?.entries.iter().filter(|entry| !entry.version.deleted) {
+        let wanted = version(bucket, entry).await?;
+        if verify(&wanted.checkpoint, None).is_whole() {
+            return put_back(bucket, writer, stack, &wanted, &entry.version.id, &wanted.key).await;
+        }
+    }
+    let copy = newest_copy(bucket, backups, stack).await?;
+    put_back(bucket, writer, stack, &copy, &copy.key, &stack.checkpoint(Compression::None)).await
+}
+
+/// The newest copy in the backup bucket that is whole.
+///
+/// # Errors
+/// When there is none, or the bucket does not answer or refuses.
+pub async fn newest_copy(bucket: &Bucket, backups: &Bucket, stack: &Stack) -> Result<Stored, Error> {
+    for key in copies(backups, stack).await?.into_iter().rev() {
+        let Some(object) = backups.get(&key, None).await? else { continue };
+        let copy = Stored::read(&key, object.head, object.content)?;
+        if verify(&copy.checkpoint, None).is_whole() {
+            return Ok(copy);
+        }
+    }
+    Err(Error::Nothing { stack: stack.to_string(), bucket: bucket.shown(), backups: backups.shown() })
+}
+
+/// The keys of a stack's copies in the backup bucket, the oldest first.
+///
+/// # Errors
+/// When the bucket does not answer or refuses.
+pub async fn copies(backups: &Bucket, stack: &Stack) -> Result<Vec<String>, Error> {
+    // Their names begin with the moment.
+    Ok(backups.list(&backups_of(stack)).await?.into_iter().map(|listed| listed.key).collect())
+}
+
+/// Makes a state that was read the current one, under `key` where there is none.
+async fn put_back(
+    bucket: &Bucket,
+    writer: &dyn Writer,
+    stack: &Stack,
+    wanted: &Stored,
+    from: &str,
+    key: &str,
+) -> Result<Restored, Error> {
+    let Verdict { findings, .. } = whole(wanted, from)?;
     // The current state may be damaged: then it is copied as it lies there.
     let now = lying(bucket, stack).await?;
     let (key, condition) = match &now {
         Some((key, etag, _)) => (key.clone(), Condition::Is(etag.clone())),
-        None => (wanted.key.clone(), Condition::Absent),
+        None => (key.to_owned(), Condition::Absent),
     };
     let safety_copy = match &now {
         Some((key, _, content)) => {
@@ -72,7 +139,7 @@ pub async fn restore(
     let written = writer.put(&key, content, &condition).await?;
     Ok(Restored {
         key,
-        from: entry.version.id.clone(),
+        from: from.to_owned(),
         safety_copy,
         before: now.map(|(_, etag, _)| etag),
         after: written.etag,
@@ -124,7 +191,14 @@ pub struct Backup {
 /// # Errors
 /// When there is no state, it is damaged, reads back differently, or a bucket does not answer or refuses.
 pub async fn backup(bucket: &Bucket, into: &Bucket, stack: &Stack) -> Result<Backup, Error> {
-    let stored = existing(bucket, stack).await?;
+    keep(&existing(bucket, stack).await?, into, stack).await
+}
+
+/// The same with a state that was read already.
+///
+/// # Errors
+/// As above.
+pub async fn keep(stored: &Stored, into: &Bucket, stack: &Stack) -> Result<Backup, Error> {
     let (form, content) = match stored.compression {
         Compression::None => {
             let damaged = |why| Error::Damaged { key: stored.key.clone(), why };
@@ -140,7 +214,7 @@ pub async fn backup(bucket: &Bucket, into: &Bucket, stack: &Stack) -> Result<Bac
         key,
         bytes: content.len() as u64,
         sha256,
-        of: stored.head.etag,
+        of: stored.head.etag.clone(),
         resources: verdict.resources,
         findings: verdict.findings,
     })

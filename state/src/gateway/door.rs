@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Superseded,
+    Failing, Superseded,
     asked::{Asked, Operation},
     fence::{Fence, Sent},
     log::{Book, Record},
@@ -34,6 +34,9 @@ const MOST: usize = 64;
 /// How long the bucket may take to begin its answer to a read.
 const READ_WITHIN: Duration = Duration::from_secs(120);
 
+/// How long the bucket may take for its whole answer to a write. Pulumi tries again.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(120);
+
 /// How long the client may take to send a content.
 const CONTENT_WITHIN: Duration = Duration::from_secs(120);
 
@@ -47,6 +50,7 @@ pub(super) struct Door {
     pub(super) permission: Arc<dyn Permission>,
     pub(super) fence: Mutex<Fence>,
     pub(super) superseded: watch::Sender<Option<Superseded>>,
+    pub(super) failing: watch::Sender<Option<Failing>>,
     /// The lock file that the run's Pulumi has put there and not taken away again.
     pub(super) lock_file: watch::Sender<Option<Uuid>>,
     pub(super) book: Arc<Book>,
@@ -251,7 +255,7 @@ impl Door {
     /// Sends a request and takes the whole answer: those to writes are small.
     async fn exchange(&self, ask: &Ask) -> Result<Reply, Refusal> {
         let unreachable = |error: Error| Refusal::Unreachable(error.to_string());
-        let response = self.bucket.send(ask, None).await.map_err(unreachable)?;
+        let response = self.bucket.send(ask, Some(WRITTEN_WITHIN)).await.map_err(unreachable)?;
         let (status, headers) = (response.status(), passed(response.headers()));
         let body = response
             .bytes()
@@ -260,8 +264,29 @@ impl Door {
         Ok(Reply { status, headers, body })
     }
 
-    /// Writes a checkpoint, if it is still what this run knows it to be.
+    /// Writes a checkpoint, and notes whether the bucket takes them.
     async fn write_checkpoint(&self, asked: &Asked, ask: &Ask, record: &mut Record) -> Result<Answer, Refusal> {
+        let written = self.write_if_ours(asked, ask, record).await;
+        let failed = match &written {
+            Ok(answer) if answer.status().is_success() => None,
+            Ok(answer) => Some((answer.status().to_string(), matches!(answer.status().as_u16(), 401 | 403))),
+            Err(Refusal::Unreachable(why)) => Some((why.clone(), false)),
+            // That is no matter of the bucket's.
+            Err(_) => return written,
+        };
+        self.failing.send_if_modified(|known| match failed {
+            None => known.take().is_some(),
+            Some((why, for_good)) if known.as_ref().is_none_or(|known| for_good && !known.for_good) => {
+                *known = Some(Failing { since: std::time::Instant::now(), why, for_good });
+                true
+            }
+            Some(_) => false,
+        });
+        written
+    }
+
+    /// Writes a checkpoint, if it is still what this run knows it to be.
+    async fn write_if_ours(&self, asked: &Asked, ask: &Ask, record: &mut Record) -> Result<Answer, Refusal> {
         let sent = match asked.operation {
             Operation::CompleteMultipartUpload => Sent::parts(&ask.body),
             _ => Some(Sent::content(&ask.body)),

@@ -70,6 +70,11 @@ impl Fence {
         self.seen.entry(key.to_owned()).or_default().unsure.push(sent);
     }
 
+    /// The checkpoints with writes of this run's that were not acknowledged.
+    pub(super) fn unanswered(&self) -> Vec<String> {
+        self.seen.iter().filter(|(_, seen)| !seen.unsure.is_empty()).map(|(key, _)| key.clone()).collect()
+    }
+
     /// Something was seen there; whether it is this run's.
     pub(super) async fn saw(&mut self, bucket: &Bucket, key: &str, etag: Option<&ETag>) -> Result<(), Refusal> {
         if self.known(key) == etag { Ok(()) } else { self.look(bucket, key).await.map(drop) }

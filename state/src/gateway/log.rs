@@ -51,6 +51,8 @@ pub struct Log {
     pub checkpoints: u64,
     /// How many were refused.
     pub refused: u64,
+    /// Checkpoints of whose last write nobody knows whether it arrived: it may still. Known once the gateway is closed.
+    pub unanswered: Vec<String>,
     /// How many bytes were sent to the bucket.
     pub bytes_written: u64,
     /// How many bytes came from the bucket.

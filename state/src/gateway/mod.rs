@@ -56,6 +56,17 @@ pub struct Superseded {
     pub seen: OffsetDateTime,
 }
 
+/// The bucket does not take checkpoints.
+#[derive(Clone, Debug)]
+pub struct Failing {
+    /// Since when, without one that it took.
+    pub since: std::time::Instant,
+    /// What it said, or why nothing was heard of it.
+    pub why: String,
+    /// Whether it refuses this run's key, so that waiting does not help.
+    pub for_good: bool,
+}
+
 /// Why a gateway could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -94,6 +105,7 @@ impl Gateway {
             permission: Arc::new(permission),
             fence: Mutex::new(fence),
             superseded: watch::Sender::new(None),
+            failing: watch::Sender::new(None),
             lock_file: watch::Sender::new(None),
             book: Arc::default(),
             stop: stop.clone(),
@@ -165,6 +177,12 @@ impl Gateway {
         self.door.superseded.subscribe()
     }
 
+    /// Tells while the bucket does not take checkpoints.
+    #[must_use]
+    pub fn failing(&self) -> watch::Receiver<Option<Failing>> {
+        self.door.failing.subscribe()
+    }
+
     /// Which lock file the run's Pulumi has put into the bucket and not taken away again.
     #[must_use]
     pub fn lock_file(&self) -> watch::Receiver<Option<Uuid>> {
@@ -183,7 +201,8 @@ impl Gateway {
         self.door.stop.cancel();
         self.work.close();
         self.work.wait().await;
-        self.log()
+        let unanswered = self.door.fence.lock().await.unanswered();
+        Log { unanswered, ..self.log() }
     }
 }
 
