@@ -68,13 +68,16 @@ impl Rights<'_> {
         self.subject(s, format!("people of {component}"), id, ("group_id", group), expected, made).await
     }
 
-    /// An application that no policy is about.
+    /// An application whose policy grants nothing.
     ///
     /// # Errors
     /// When the cloud refuses.
     pub async fn stranger(&self, s: &Scenario) -> Result<Subject, Failure> {
         let id = self.new_application("nobody").await?;
-        let made = vec![format!("/iam/v1alpha1/applications/{id}")];
+        let policy = json!({"name": self.of.named("nobody"), "application_id": id, "rules": []});
+        let policy = self.ask(Method::POST, "/iam/v1alpha1/policies", policy).await?;
+        let policy = policy["id"].as_str().unwrap_or_default();
+        let made = vec![format!("/iam/v1alpha1/applications/{id}"), format!("/iam/v1alpha1/policies/{policy}")];
         self.subject(s, "a stranger".to_owned(), id.clone(), ("application_id", id), &[], made).await
     }
 
