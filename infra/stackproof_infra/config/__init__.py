@@ -56,7 +56,7 @@ One file a section, with its keys, their defaults, their rules and the facts beh
 | `credentials.databaseDescription` | a sentence | for people who read the list of secrets |
 | `credentials.databaseNote` | none | on the present version of that secret, such as why it was rotated |
 | `credentials.applicationDescription`, `credentials.telemetryDescription` | a sentence | likewise |
-| `identity.permissionSets` | reading assets, the serverless database | what the application may do (see `security.py`) |
+| `identity.permissionSets` | as the sample needs | what the application may do (see `security.py`) |
 | `identity.description`, `identity.policyDescription`, `identity.keyDescription` | a sentence | likewise |
 | `identity.keyExpiresAt` | never | when the application's key stops working |
 """
