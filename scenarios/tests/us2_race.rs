@@ -13,7 +13,7 @@ use stackproof_cloud::kernel::Profile;
 use stackproof_scenarios::{STACK, Team};
 
 /// How often two start at once.
-const ROUNDS: u32 = 20;
+const ROUNDS: u32 = 10;
 
 /// The bucket of plain Pulumi's state.
 const BUCKET: &str = "plain-pulumi-state";
