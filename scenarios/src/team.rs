@@ -69,7 +69,7 @@ impl Said {
     /// When it says none.
     pub fn next(&self) -> Result<Vec<String>, Failure> {
         let lines = self.stdout.lines().chain(self.stderr.lines());
-        let next = lines.filter_map(|line| line.trim().strip_prefix("next: stackproof ")).last();
+        let next = lines.filter_map(|line| line.trim().strip_prefix("next: stackproof ")).next_back();
         let next = next.ok_or_else(|| Failure::failed("it prints no command that goes on").because(&self.stderr))?;
         // Every second part stands between quotation marks.
         let words = next.split('"').enumerate().flat_map(|(number, part)| match number % 2 {
@@ -300,12 +300,7 @@ impl Team {
     ///
     /// # Errors
     /// When it cannot be run.
-    pub fn start_with(
-        &self,
-        who: &str,
-        arguments: &[&str],
-        variables: &[(&str, String)],
-    ) -> Result<Child, Failure> {
+    pub fn start_with(&self, who: &str, arguments: &[&str], variables: &[(&str, String)]) -> Result<Child, Failure> {
         let program = stackproof::target::program()?;
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.root.path()).kill_on_drop(true);

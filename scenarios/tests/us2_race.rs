@@ -9,11 +9,14 @@ use stackproof::{
     pulumi::{Backend, Operation, Outcome, Settings, Stack},
     target::Target,
 };
-use stackproof_cloud::kernel::Profile;
+use stackproof_cloud::{
+    control::{Fault, Verdict},
+    kernel::Profile,
+};
 use stackproof_scenarios::{STACK, Team};
 
 /// How often two start at once.
-const ROUNDS: u32 = 20;
+const ROUNDS: u32 = 10;
 
 /// The bucket of plain Pulumi's state.
 const BUCKET: &str = "plain-pulumi-state";
@@ -87,10 +90,8 @@ impl Plain {
     /// One of the racers, in a place of its own.
     async fn racer(&self, name: &str) -> Result<Stack, Failure> {
         let who = self.target.environment().credentials();
-        let address = format!(
-            "s3://{BUCKET}?region={0}&endpoint=https://s3.{0}.scw.cloud&s3ForcePathStyle=true",
-            who.region
-        );
+        let address =
+            format!("s3://{BUCKET}?region={0}&endpoint=https://s3.{0}.scw.cloud&s3ForcePathStyle=true", who.region);
         let backend = Backend::through(vec![("PULUMI_BACKEND_URL", address)], &[], "a passphrase of the experiment");
         let program = Workspace::find()?.root.join("scenarios/programs/small");
         let settings = Settings { name: STACK.to_owned(), program, folder: self.folder.path().join(name) };
@@ -137,13 +138,14 @@ async fn plain(s: &Scenario) -> Result<Tally, Failure> {
 async fn plain_killed(s: &Scenario) -> Result<bool, Failure> {
     let plain = Plain::begins(s).await?;
     let stack = plain.racer("one").await?;
-    stack.set("secrets", "20").await?;
-    let storage = plain.target.object_storage()?;
+    let control = plain.target.control().ok_or_else(|| s.does_not_apply("this target has no control API"))?;
+    let path = "/secret-manager/v1beta1/regions/*/secrets".to_owned();
+    let verdict = Verdict::Delay { milliseconds: 5000 };
+    let slow = control.add_fault(&Fault { method: Some("POST".into()), path, after: 0, times: None, verdict }).await?;
     let up = stack.run(&Operation::Up, &Progress::Silent);
     let begun = async {
-        // The checkpoint is there once it has begun.
-        let key = format!(".pulumi/stacks/small/{STACK}.json.bak");
-        while storage.get(BUCKET, &key).await?.0 != 200 {
+        // It makes something, so it has the lock.
+        while !control.faults().await?.iter().any(|fault| fault.id == slow && fault.hits > 0) {
             tokio::task::yield_now().await;
         }
         Ok::<_, Failure>(())
@@ -152,6 +154,7 @@ async fn plain_killed(s: &Scenario) -> Result<bool, Failure> {
         _ = up => return Err(Failure::failed("the run was over before it could be killed")),
         begun = begun => begun?,
     }
+    control.clear_faults().await?;
     // Dropped, it is killed.
     plain.sweep(&stack).await
 }
@@ -170,4 +173,3 @@ async fn ours(s: &Scenario) -> Result<Tally, Failure> {
     }
     Ok(tally)
 }
-

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use rstest::rstest;
 use serde_json::{Value, json};
 use stackproof_state::{
-    bucket::Condition,
+    bucket::{Bucket, Condition},
     checkpoint::{
-        Compression, DeadHolder, Error, backup, current, diff, existing, history, recover, remove_dead_lock, restore,
-        size, verify, version,
+        Compression, DeadHolder, Error, backup, bring_back, current, diff, existing, history, recover,
+        remove_dead_lock, restore, size, verify, version,
     },
     gateway::Gateway,
 };
@@ -123,6 +123,41 @@ async fn a_deleted_or_damaged_state_can_be_brought_back(#[values(Place::Local, P
     assert!(matches!(existing(&ground.bucket, &stack()).await, Err(Error::Damaged { .. })));
     let restored = restore(&ground.bucket, &ground.bucket, &stack(), &old, false).await.unwrap();
     assert!(whole().await && restored.safety_copy.is_some(), "also what is damaged is kept");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_state_that_is_gone_comes_back_from_versions_or_else_from_copies(
+    #[values(Place::Local, Place::Minio)] place: Place,
+) {
+    let Some(ground) = Ground::at(place).await else { return };
+    ground.write(Compression::Gzip, &state(&["a"])).await;
+    backup(&ground.bucket, &ground.backups, &stack()).await.unwrap();
+    ground.write(Compression::Gzip, &state(&["a", "b"])).await;
+    let back = async || {
+        let back = bring_back(&ground.bucket, &ground.backups, &ground.bucket, &stack()).await?;
+        let now = existing(&ground.bucket, &stack()).await?;
+        Ok::<_, Error>((back.key, serde_json::from_slice::<Value>(&now.json).unwrap()))
+    };
+
+    ground.bucket.delete(&stack().checkpoint(Compression::Gzip), None).await.unwrap();
+    let (key, json) = back().await.unwrap();
+    assert_eq!((key, json), (stack().checkpoint(Compression::Gzip), state(&["a", "b"])), "the newest version");
+
+    let gone = async |bucket: &Bucket| {
+        for version in bucket.versions("").await.unwrap() {
+            bucket.delete(&version.key, Some(&version.id)).await.unwrap();
+        }
+    };
+    gone(&ground.bucket).await;
+    let (key, json) = back().await.unwrap();
+    assert_eq!((key, json), (stack().checkpoint(Compression::None), state(&["a"])), "the newest copy");
+    let mark = ground.bucket.get(".pulumi/meta.yaml", None).await.unwrap().unwrap();
+    assert_eq!(&mark.content[..], b"version: 1\n");
+
+    gone(&ground.bucket).await;
+    gone(&ground.backups).await;
+    assert!(matches!(back().await, Err(Error::Nothing { .. })));
 }
 
 #[tokio::test]
