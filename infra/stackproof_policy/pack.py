@@ -6,6 +6,7 @@ from typing import cast
 
 from pulumi_policy import (
     EnforcementLevel,
+    Policy,
     PolicyPack,
     ResourceValidationArgs,
     ResourceValidationPolicy,
@@ -34,9 +35,9 @@ def serve() -> None:
     PolicyPack(name=NAME, enforcement_level=EnforcementLevel.MANDATORY, policies=policies(catalog, waivers))
 
 
-def policies(catalog: Catalog, waivers: Waivers) -> list[ResourceValidationPolicy | StackValidationPolicy]:
+def policies(catalog: Catalog, waivers: Waivers) -> list[Policy]:
     """Returns the rules about the program as policies, one each for what is judged alone and what among others."""
-    made: list[ResourceValidationPolicy | StackValidationPolicy] = []
+    made: list[Policy] = []
     for rule, check in checks_of(catalog).values():
         if check.alone:
             made.append(

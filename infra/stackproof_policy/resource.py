@@ -55,9 +55,9 @@ class Resource:
         """Returns what is at a path such as `privateNetwork.pnId`: `None` where nothing is, `UNKNOWN` below that."""
         value: object = self.inputs
         for key in path.split("."):
-            if value is UNKNOWN or not isinstance(value, Mapping):
-                return value if value is UNKNOWN else None
-            value = cast("Mapping[str, object]", value).get(key)
+            if value is UNKNOWN:
+                return UNKNOWN
+            value = member(value, key)
         return value
 
     def is_on(self, path: str) -> bool:

@@ -17,7 +17,7 @@ _ALGORITHMS = ("AES256", "aws:kms")
 def encrypted(bucket: Resource, others: Sequence[Resource], _: Parameters) -> Iterator[str]:
     """Finds buckets without a default encryption."""
     mine = [other for other in others if other.type == ENCRYPTION and _is_of(other, bucket)]
-    if not any(_encrypts(rule) for one in mine for rule in one.items("rules")):
+    if not any(one.get("rules") is UNKNOWN or any(map(_encrypts, one.items("rules"))) for one in mine):
         yield "no BucketServerSideEncryptionConfiguration encrypts what is put into it"
 
 
