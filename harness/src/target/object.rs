@@ -59,6 +59,50 @@ impl ObjectStorage {
         self
     }
 
+    /// The same client, at Scaleway's host name of another region.
+    ///
+    /// # Errors
+    /// When that is no region's name.
+    pub fn in_region(mut self, region: &str) -> Result<Self, Failure> {
+        let address = format!("https://s3.{region}.scw.cloud").parse();
+        self.endpoint = address.map_err(|error| Failure::usage(format!("{region} is no region")).because(error))?;
+        self.region = region.to_owned();
+        Ok(self)
+    }
+
+    /// The region.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// The list of the project's buckets: status and document.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn list(&self) -> Result<(u16, String), Failure> {
+        self.document(self.endpoint.clone(), &[]).await
+    }
+
+    /// One of a bucket's configurations, such as `versioning` or `policy`: status and document.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn configuration(&self, bucket: &str, which: &str) -> Result<(u16, String), Failure> {
+        let address = self.bucket(bucket)?.base_url().clone();
+        self.document(address, &[(which, "")]).await
+    }
+
+    async fn document(&self, address: url::Url, query: &[(&str, &str)]) -> Result<(u16, String), Failure> {
+        let (key, secret) = (self.credentials.key(), self.credentials.secret());
+        let now = jiff::Timestamp::now();
+        let query = query.iter().copied();
+        let none = std::iter::empty();
+        let (get, valid) = (rusty_s3::Method::Get, VALID.as_secs());
+        let url = rusty_s3::signing::sign(&now, get, address, key, secret, None, &self.region, valid, query, none);
+        let (status, content) = self.send(Method::GET, url, Vec::new()).await?;
+        Ok((status, String::from_utf8_lossy(&content).into_owned()))
+    }
+
     /// The status of HEAD on a bucket: 200 there, 404 not there, 403 somebody else's.
     ///
     /// # Errors
