@@ -116,7 +116,9 @@ impl Catalog {
 
 /// What is said of a file of rules or waivers that cannot be used.
 pub(super) fn unusable(path: &Path, why: &str) -> Failure {
-    Failure::usage(format!("{} cannot be used", path.display())).because(why).next("mend the file, then stackproof check")
+    Failure::usage(format!("{} cannot be used", path.display()))
+        .because(why)
+        .next("mend the file, then stackproof check")
 }
 
 #[cfg(test)]

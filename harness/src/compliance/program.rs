@@ -45,7 +45,12 @@ pub enum Verdict {
 ///
 /// # Errors
 /// When the rules or waivers cannot be used, or Python cannot be run.
-pub fn judge(workspace: &Workspace, python: &Path, settings: &Settings, region: Option<&str>) -> Result<Verdict, Failure> {
+pub fn judge(
+    workspace: &Workspace,
+    python: &Path,
+    settings: &Settings,
+    region: Option<&str>,
+) -> Result<Verdict, Failure> {
     // A broken file of rules must not look like a program that cannot be judged.
     Catalog::read(workspace)?;
     super::Waivers::read(workspace)?;

@@ -103,9 +103,7 @@ fn day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
 /// A file of the checkout.
 pub(super) fn text(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| {
-        Failure::usage(format!("{} cannot be read", path.display()))
-            .because(error)
-            .next("git checkout -- infra/policy")
+        Failure::usage(format!("{} cannot be read", path.display())).because(error).next("git checkout -- infra/policy")
     })
 }
 

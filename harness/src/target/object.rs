@@ -92,15 +92,27 @@ impl ObjectStorage {
         self.document(address, &[(which, "")]).await
     }
 
+    /// Writes one of a bucket's configurations; returns the status.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn configure(&self, bucket: &str, which: &str, document: &str) -> Result<u16, Failure> {
+        let address = self.bucket(bucket)?.base_url().clone();
+        let url = self.signed(rusty_s3::Method::Put, address, &[(which, "")]);
+        self.send(Method::PUT, url, document.as_bytes().to_vec()).await.map(|(status, _)| status)
+    }
+
     async fn document(&self, address: url::Url, query: &[(&str, &str)]) -> Result<(u16, String), Failure> {
-        let (key, secret) = (self.credentials.key(), self.credentials.secret());
-        let now = jiff::Timestamp::now();
-        let query = query.iter().copied();
-        let none = std::iter::empty();
-        let (get, valid) = (rusty_s3::Method::Get, VALID.as_secs());
-        let url = rusty_s3::signing::sign(&now, get, address, key, secret, None, &self.region, valid, query, none);
+        let url = self.signed(rusty_s3::Method::Get, address, query);
         let (status, content) = self.send(Method::GET, url, Vec::new()).await?;
         Ok((status, String::from_utf8_lossy(&content).into_owned()))
+    }
+
+    fn signed(&self, method: rusty_s3::Method, address: url::Url, query: &[(&str, &str)]) -> url::Url {
+        let (key, secret) = (self.credentials.key(), self.credentials.secret());
+        let (now, query, none) = (jiff::Timestamp::now(), query.iter().copied(), std::iter::empty());
+        let (region, valid) = (&self.region, VALID.as_secs());
+        rusty_s3::signing::sign(&now, method, address, key, secret, None, region, valid, query, none)
     }
 
     /// The status of HEAD on a bucket: 200 there, 404 not there, 403 somebody else's.

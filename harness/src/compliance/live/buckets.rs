@@ -14,10 +14,8 @@ use crate::{
 };
 
 /// The groups of an ACL that are everybody.
-const EVERYBODY: [&str; 2] = [
-    "http://acs.amazonaws.com/groups/global/AllUsers",
-    "http://acs.amazonaws.com/groups/global/AuthenticatedUsers",
-];
+const EVERYBODY: [&str; 2] =
+    ["http://acs.amazonaws.com/groups/global/AllUsers", "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"];
 
 /// Every bucket of the project in these regions, and those that nobody would let be looked at.
 pub(super) async fn buckets(
@@ -108,9 +106,10 @@ fn strangers(policy: &str) -> Vec<String> {
         Value::Array(statements) => statements.clone(),
         one => vec![one.clone()],
     };
-    let open = statements.iter().enumerate().filter(|(_, statement)| {
-        statement["Effect"] == "Allow" && names_everybody(&statement["Principal"])
-    });
+    let open = statements
+        .iter()
+        .enumerate()
+        .filter(|(_, statement)| statement["Effect"] == "Allow" && names_everybody(&statement["Principal"]));
     let name = |(at, statement): (usize, &Value)| match statement["Sid"].as_str() {
         Some(sid) => sid.to_owned(),
         None => format!("number {}", at + 1),

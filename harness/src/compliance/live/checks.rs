@@ -172,8 +172,7 @@ fn container_image(one: &Seen, parameters: &Parameters, _: Timestamp) -> Vec<Str
 }
 
 /// Names that say what the value is, as in `stackproof_policy.checks.container`.
-const CREDENTIALS: [&str; 7] =
-    ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "PRIVATE_KEY", "CREDENTIAL", "PASSPHRASE"];
+const CREDENTIALS: [&str; 7] = ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "PRIVATE_KEY", "CREDENTIAL", "PASSPHRASE"];
 
 fn no_plain_credentials(one: &Seen, _: &Parameters, _: Timestamp) -> Vec<String> {
     let names = one.at("/environment_variables").as_object().into_iter().flat_map(serde_json::Map::keys);

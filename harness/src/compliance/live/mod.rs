@@ -39,10 +39,8 @@ pub async fn check(target: &Target, names: &Names, catalog: &Catalog, waivers: &
     let now = now(target).await?;
     let regions: BTreeSet<&str> =
         survey::REGIONS.into_iter().chain(catalog.parameters.regions.iter().map(String::as_str)).collect();
-    let (listed, (buckets, unseen)) = futures::try_join!(
-        survey::resources(target, names, &regions),
-        buckets::buckets(target, names, &regions)
-    )?;
+    let (listed, (buckets, unseen)) =
+        futures::try_join!(survey::resources(target, names, &regions), buckets::buckets(target, names, &regions))?;
     let seen: Vec<Seen> = listed.into_iter().chain(buckets).collect();
     Ok(judge(&seen, unseen, catalog, waivers, now))
 }

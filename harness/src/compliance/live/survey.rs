@@ -52,11 +52,7 @@ const LISTS: [(&str, &str, &str); 11] = [
 const PAGE: usize = 100;
 
 /// Everything of the project in these regions, and what the stack's principals may do.
-pub(super) async fn resources(
-    target: &Target,
-    names: &Names,
-    regions: &BTreeSet<&str>,
-) -> Result<Vec<Seen>, Failure> {
+pub(super) async fn resources(target: &Target, names: &Names, regions: &BTreeSet<&str>) -> Result<Vec<Seen>, Failure> {
     let api = target.api()?;
     let lists = regions.iter().flat_map(|region| LISTS.iter().map(move |list| (*region, list)));
     let lists = try_join_all(lists.map(|(region, list)| listed(&api, names, region, *list)));

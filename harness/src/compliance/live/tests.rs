@@ -52,14 +52,20 @@ fn well() -> Vec<Seen> {
         seen("policy", json!({"rules": [{"permission_set_names": ["SecretManagerReadOnly"], "project_ids": ["1"]}]})),
         seen("token", json!({"scopes": ["write_only_logs"]})),
         seen("source", json!({"retention_days": 30})),
-        seen("key", json!({"usage": {"symmetric_encryption": "aes_256_gcm"},
-                           "rotation_policy": {"rotation_period": "7776000s"}})),
+        seen(
+            "key",
+            json!({"usage": {"symmetric_encryption": "aes_256_gcm"},
+                           "rotation_policy": {"rotation_period": "7776000s"}}),
+        ),
         seen("api-key", json!({"created_at": "2026-11-01T00:00:00Z", "expires_at": null})),
-        seen("secret", json!({"versions": [
-            {"revision": 1, "status": "enabled", "created_at": "2020-01-01T00:00:00Z"},
-            {"revision": 2, "status": "enabled", "created_at": "2026-11-01T00:00:00Z"},
-            {"revision": 3, "status": "disabled", "created_at": "2020-01-01T00:00:00Z"},
-        ]})),
+        seen(
+            "secret",
+            json!({"versions": [
+                {"revision": 1, "status": "enabled", "created_at": "2020-01-01T00:00:00Z"},
+                {"revision": 2, "status": "enabled", "created_at": "2026-11-01T00:00:00Z"},
+                {"revision": 3, "status": "disabled", "created_at": "2020-01-01T00:00:00Z"},
+            ]}),
+        ),
     ]
 }
 
@@ -127,8 +133,13 @@ fn what_the_stack_makes_keeps_every_rule_and_every_rule_looks_at_something() {
 #[case("registry-private", "registry", "/is_public", json!(true), "everybody may pull from it")]
 #[case("least-privilege", "policy", "/rules/0/permission_set_names", json!(["AllProductsFullAccess"]),
        "it grants AllProductsFullAccess")]
-#[case("least-privilege", "policy", "/rules/0/project_ids", Value::Null,
-       "a rule of it names no projects, and so holds in all")]
+#[case(
+    "least-privilege",
+    "policy",
+    "/rules/0/project_ids",
+    Value::Null,
+    "a rule of it names no projects, and so holds in all"
+)]
 #[case("telemetry-token", "token", "/scopes", json!(["write_only_logs", "read_only_logs"]),
        "its scope read_only_logs is on")]
 #[case("telemetry-retention", "source", "/retention_days", json!(7), "it keeps for 7 days, not 30")]
