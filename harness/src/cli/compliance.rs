@@ -3,11 +3,13 @@
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use stackproof::{
-    Exit, Failure, Workspace,
+    Exit, Failure, Progress, Toolchain, Workspace,
     compliance::{
         Catalog, Waivers,
         live::{self, Report},
+        program::{self, Judgement, Verdict},
     },
+    pulumi::Settings,
     sovereign::Names,
 };
 
@@ -29,7 +31,8 @@ pub(crate) async fn run(arguments: Compliance) -> Result<Exit, Failure> {
     let (catalog, waivers) = (Catalog::read(&workspace)?, Waivers::read(&workspace)?);
     let (target, settings) = arguments.which.stack().await?;
     let names = Names::of(&settings, &target)?;
-    let report = live::check(&target, &names, &catalog, &waivers).await?;
+    let asked = asked(&workspace, &settings, &names.region)?;
+    let report = live::check(&target, &names, &catalog, &waivers, asked.as_ref()).await?;
     if arguments.json {
         let mut document = serde_json::json!({"schema": 1, "stack": names.stack, "project": names.project});
         let body = serde_json::to_value(&report)
@@ -42,6 +45,19 @@ pub(crate) async fn run(arguments: Compliance) -> Result<Exit, Failure> {
         show(&report, &catalog, &arguments.which);
     }
     Ok(if report.ok { Exit::Success } else { Exit::Failed })
+}
+
+/// What the rules say of the programs, which tells what drifted from them. Another program than the project's own is not
+/// judged, nor one that does not run alone: then nothing is said of drift.
+fn asked(workspace: &Workspace, settings: &Settings, region: &str) -> Result<Option<Judgement>, Failure> {
+    if settings.project()? != super::deploy::OWN {
+        return Ok(None);
+    }
+    let python = Toolchain::python(&Progress::Silent)?.path;
+    Ok(match program::judge(workspace, &python, settings, Some(region))? {
+        Verdict::Judged(judgement) => Some(judgement),
+        Verdict::Unjudged(_) => None,
+    })
 }
 
 fn show(report: &Report, catalog: &Catalog, which: &Which) {

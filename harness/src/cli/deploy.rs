@@ -15,7 +15,7 @@ use stackproof_cloud::kernel::Profile;
 use stackproof_planes::network::Choice;
 
 /// The project's own program. Of another, put into its place, only Pulumi knows what it needs.
-const OWN: &str = "stackproof-infra";
+pub(super) const OWN: &str = "stackproof-infra";
 
 /// Which stack, where.
 #[derive(Args)]

@@ -57,8 +57,12 @@ impl Rules {
         for (stack, verdict) in &self.verdicts {
             match verdict {
                 Verdict::Judged(judgement) => {
-                    let word = if judgement.ok { "ok".green().to_string() } else { "wrong".red().to_string() };
-                    anstream::println!("{word:>5}  rules of {stack}: {}", judgement.told());
+                    let told = judgement.told();
+                    if judgement.ok {
+                        anstream::println!("{:>5}  rules of {stack}: {told}", "ok".green());
+                    } else {
+                        anstream::println!("{:>5}  rules of {stack}: {told}", "wrong".red());
+                    }
                     for finding in judgement.programs.iter().flat_map(|program| &program.findings) {
                         anstream::println!("         {}", finding.told(&self.catalog).replace('\n', "\n         "));
                     }

@@ -16,6 +16,32 @@ pub struct Finding {
     /// What excuses it, if anything does.
     #[serde(default)]
     pub waiver: Option<Excuse>,
+    /// How what is there came to break it, where the programs were judged too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// How a live resource came to break a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A program asks for it so.
+    Program,
+    /// It drifted: the program keeps the rule.
+    Drift,
+    /// No program makes the resource.
+    Foreign,
+}
+
+impl Origin {
+    /// In words.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Program => "the program asks for it so",
+            Self::Drift => "the program keeps this rule: it was changed behind Pulumi's back, or grew old",
+            Self::Foreign => "no program makes this resource",
+        }
+    }
 }
 
 /// Why a finding is none, and who says so.
@@ -41,7 +67,10 @@ pub struct LookedAt {
 impl Finding {
     /// The finding as people read it: what is wrong, why it matters, what to do.
     pub fn told(&self, catalog: &Catalog) -> String {
-        let said = format!("{}  {}: {}", self.rule, self.resource, self.found);
+        let mut said = format!("{}  {}: {}", self.rule, self.resource, self.found);
+        if let Some(origin) = self.origin {
+            said.push_str(&format!("\n  {}", origin.as_str()));
+        }
         match (&self.waiver, catalog.rule(&self.rule)) {
             (Some(excuse), _) => {
                 format!("{said}\n  waived until {} by the {}: {}", excuse.expires, excuse.owner, excuse.reason)

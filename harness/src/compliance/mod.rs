@@ -11,7 +11,7 @@ pub mod program;
 mod waivers;
 
 pub use catalog::{Catalog, Parameters, Rule};
-pub use finding::{Excuse, Finding, LookedAt};
+pub use finding::{Excuse, Finding, LookedAt, Origin};
 pub use waivers::{Waiver, Waivers};
 
 /// The rule that waivers themselves keep.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Catalog, Finding, LookedAt};
+use super::{Catalog, Finding, LookedAt, Origin};
 use crate::{Failure, Workspace, acceptance::TargetName, check, foundation, pulumi::Settings};
 
 /// What the rules say of some programs.
@@ -115,6 +115,16 @@ impl Judgement {
         Err(Failure::failed(format!("stack {stack} breaks {count}; nothing was made"))
             .because(lines.join("\n"))
             .next(format!("mend the program or its configuration, then stackproof check --stack {stack}")))
+    }
+
+    /// How a live resource of this logical name came to break a rule.
+    pub(super) fn origin(&self, rule: &str, logical: Option<&str>) -> Origin {
+        let mut asked = self.programs.iter().flat_map(|program| program.findings.iter().chain(&program.waived));
+        match logical {
+            None => Origin::Foreign,
+            Some(name) if asked.any(|finding| finding.rule == rule && finding.resource == name) => Origin::Program,
+            Some(_) => Origin::Drift,
+        }
     }
 
     /// Rules that had nothing to look at: none of the programs makes what they are about.

@@ -73,7 +73,7 @@ impl Waivers {
                 return None;
             };
             let resource = format!("{} for {}", waiver.rule, waiver.resource);
-            Some(Finding { rule: WAIVER_VALID.to_owned(), resource, found, waiver: None })
+            Some(Finding { rule: WAIVER_VALID.to_owned(), resource, found, waiver: None, origin: None })
         };
         self.all.iter().filter_map(wrong).collect()
     }

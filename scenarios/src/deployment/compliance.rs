@@ -23,7 +23,7 @@ impl Deployment {
         let region = self.target.environment().credentials().region.clone();
         let (prefix, stack) = (self.prefix.clone(), self.stack.name().to_owned());
         let names = Names { prefix, stack, project: self.project.clone(), region };
-        let report = live::check(&self.target, &names, &catalog, &waivers).await?;
+        let report = live::check(&self.target, &names, &catalog, &waivers, None).await?;
         s.attach("compliance.json", serde_json::to_vec_pretty(&report).unwrap_or_default())?;
         let found = report.findings.iter().map(|finding| format!("{} {}", finding.rule, finding.resource));
         Ok(found.chain(report.unseen.iter().map(|unseen| format!("unseen {unseen}"))).collect())

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
-use super::{Catalog, Finding, LookedAt, WAIVER_VALID, Waivers};
+use super::{Catalog, Finding, LookedAt, WAIVER_VALID, Waivers, program::Judgement};
 use crate::{Failure, sovereign::Names, target::Target};
 use seen::Seen;
 
@@ -30,11 +30,17 @@ pub struct Report {
     pub rules: Vec<LookedAt>,
 }
 
-/// Judges what is there of a stack.
+/// Judges what is there of a stack. With what the rules say of its programs, each finding tells whether it drifted.
 ///
 /// # Errors
 /// When the rules have no checks here, or the cloud does not answer or refuses.
-pub async fn check(target: &Target, names: &Names, catalog: &Catalog, waivers: &Waivers) -> Result<Report, Failure> {
+pub async fn check(
+    target: &Target,
+    names: &Names,
+    catalog: &Catalog,
+    waivers: &Waivers,
+    asked: Option<&Judgement>,
+) -> Result<Report, Failure> {
     fits(catalog)?;
     let now = now(target).await?;
     let regions: BTreeSet<&str> =
@@ -42,11 +48,21 @@ pub async fn check(target: &Target, names: &Names, catalog: &Catalog, waivers: &
     let (listed, (buckets, unseen)) =
         futures::try_join!(survey::resources(target, names, &regions), buckets::buckets(target, names, &regions))?;
     let seen: Vec<Seen> = listed.into_iter().chain(buckets).collect();
-    Ok(judge(&seen, unseen, catalog, waivers, now))
+    Ok(judge(&seen, unseen, Rules { catalog, waivers, asked }, now))
+}
+
+/// What is judged by.
+#[derive(Clone, Copy)]
+struct Rules<'a> {
+    catalog: &'a Catalog,
+    waivers: &'a Waivers,
+    /// What they say of the programs, where that is known.
+    asked: Option<&'a Judgement>,
 }
 
 /// Judges what was seen.
-fn judge(seen: &[Seen], unseen: Vec<String>, catalog: &Catalog, waivers: &Waivers, now: Timestamp) -> Report {
+fn judge(seen: &[Seen], unseen: Vec<String>, rules: Rules<'_>, now: Timestamp) -> Report {
+    let Rules { catalog, waivers, asked } = rules;
     let today = now.to_zoned(TimeZone::UTC).date();
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut findings, mut waived) = (waivers.faults(catalog, today), Vec::new());
@@ -62,7 +78,8 @@ fn judge(seen: &[Seen], unseen: Vec<String>, catalog: &Catalog, waivers: &Waiver
             for found in check(one, &catalog.parameters, now) {
                 let waiver = waivers.excuse(&rule.id, &one.names(), today);
                 let heap = if waiver.is_some() { &mut waived } else { &mut findings };
-                heap.push(Finding { rule: rule.id.clone(), resource: one.title(), found, waiver });
+                let origin = asked.map(|asked| asked.origin(&rule.id, one.logical()));
+                heap.push(Finding { rule: rule.id.clone(), resource: one.title(), found, waiver, origin });
             }
         }
     }

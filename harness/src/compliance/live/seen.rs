@@ -39,7 +39,7 @@ impl Seen {
     }
 
     /// Its logical name in the program, which the last part of its `urn` tag says.
-    fn logical(&self) -> Option<&str> {
+    pub(super) fn logical(&self) -> Option<&str> {
         self.tags.iter().find(|tag| tag.starts_with("urn:"))?.rsplit("::").next()
     }
 

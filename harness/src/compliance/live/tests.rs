@@ -3,7 +3,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::{
-    super::{Waivers, catalog::tests::ours},
+    super::{Origin, Waivers, catalog::tests::ours},
     seen::Seen,
     *,
 };
@@ -70,7 +70,7 @@ fn well() -> Vec<Seen> {
 }
 
 fn findings(seen: &[Seen], waivers: &Waivers) -> Report {
-    judge(seen, Vec::new(), &ours(), waivers, now())
+    judge(seen, Vec::new(), Rules { catalog: &ours(), waivers, asked: None }, now())
 }
 
 /// What is found when one value of one resource is another.
@@ -206,6 +206,33 @@ fn a_waiver_is_matched_by_the_logical_name_or_the_real_one() {
 
 #[test]
 fn what_could_not_be_looked_at_is_not_well() {
-    let report = judge(&well(), vec!["bucket x: 403".to_owned()], &ours(), &Waivers::default(), now());
+    let rules = Rules { catalog: &ours(), waivers: &Waivers::default(), asked: None };
+    let report = judge(&well(), vec!["bucket x: 403".to_owned()], rules, now());
     assert!(!report.ok && report.findings.is_empty());
+}
+
+#[test]
+fn what_drifted_is_told_from_what_the_program_asks_for() {
+    let mut all = well();
+    for one in &mut all {
+        match one.kind {
+            "database" => one.body["encryption"]["enabled"] = json!(false),
+            "bucket" => one.body["versioning"] = json!("Suspended"),
+            "registry" => (one.body["is_public"], one.tags) = (json!(true), Vec::new()),
+            _ => {}
+        }
+    }
+    let asked =
+        json!({"rule": "database-encrypted", "resource": "web-database", "found": "encryptionAtRest is not on"});
+    let program = json!({"project": "p", "stack": "dev", "findings": [asked], "waived": []});
+    let asked = serde_json::from_value(json!({"ok": false, "programs": [program], "rules": []})).unwrap();
+    let rules = Rules { catalog: &ours(), waivers: &Waivers::default(), asked: Some(&asked) };
+    let report = judge(&all, Vec::new(), rules, now());
+    let origins: Vec<_> = report.findings.iter().map(|finding| (finding.rule.as_str(), finding.origin)).collect();
+    let expected = [
+        ("database-encrypted", Some(Origin::Program)),
+        ("bucket-versioned", Some(Origin::Drift)),
+        ("registry-private", Some(Origin::Foreign)),
+    ];
+    assert_eq!(origins, expected);
 }
