@@ -175,6 +175,18 @@ def test_a_public_database_that_lost_its_list_is_found(resources: Sequence[Resou
     assert (finding.rule, finding.resource) == ("database-allow-list", "lock-instance")
 
 
+def test_a_key_that_signs_need_not_rotate(resources: Sequence[Resource]) -> None:
+    (key,) = (one for one in resources if one.name == "encryption-key")
+    inputs = {**key.inputs, "usage": "asymmetric_signing", "rotationPolicy": None}
+    signs = replace(key, inputs=inputs)
+    assert judged([signs if one is key else one for one in resources]).findings == []
+
+
+def test_a_list_of_no_networks_lets_nobody_in(resources: Sequence[Resource]) -> None:
+    plant = Plant("database-allow-list", "lock-acl", "aclRules", [{"ip": "example.com"}, {"ip": "10.0.0.0/8"}], "")
+    assert judged(plant.into(resources)).findings == []
+
+
 def test_every_rule_has_a_planted_fault() -> None:
     beside = {"scaleway-only"}
     assert {plant.rule for plant in PLANTS} | beside == set(CHECKS)
