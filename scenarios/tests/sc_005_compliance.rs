@@ -18,8 +18,8 @@ const PLANTED: [(&str, &str, &str, &str, &str, &str); 4] = [
     (
         "a program whose application may do everything",
         "infra/__main__.py",
-        "\"KeyManagerKeyDecrypt\",",
-        "\"KeyManagerKeyDecrypt\", \"AllProductsFullAccess\",",
+        "permission_sets=settings.identity.permission_sets,",
+        "permission_sets=(*settings.identity.permission_sets, \"AllProductsFullAccess\"),",
         "least-privilege  application-policy: it grants AllProductsFullAccess",
         "fix: Grant the sets of the products that are used",
     ),

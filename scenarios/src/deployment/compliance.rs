@@ -22,7 +22,7 @@ impl Deployment {
         let (catalog, waivers) = (Catalog::read(&workspace)?, Waivers::read(&workspace)?);
         let region = self.target.environment().credentials().region.clone();
         let (prefix, stack) = (self.prefix.clone(), self.stack.name().to_owned());
-        let names = Names { prefix, stack, project: self.project.clone(), region };
+        let names = Names { prefix, stack, project: self.project.clone(), region, target: self.target.name() };
         let report = live::check(&self.target, &names, &catalog, &waivers, None).await?;
         s.attach("compliance.json", serde_json::to_vec_pretty(&report).unwrap_or_default())?;
         let found = report.findings.iter().map(|finding| format!("{} {}", finding.rule, finding.resource));
