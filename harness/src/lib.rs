@@ -8,6 +8,7 @@
 pub mod acceptance;
 pub mod bench;
 pub mod check;
+pub mod compliance;
 pub mod conformance;
 pub mod failure;
 pub mod foundation;

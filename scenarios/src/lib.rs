@@ -3,12 +3,14 @@
 //! Scenarios hold no plumbing, no target and no `if live`: all of that is here.
 
 mod agreement;
+mod checkout;
 mod deployment;
 mod inventory;
 mod rights;
 mod team;
 mod trouble;
 
+pub use checkout::Checkout;
 pub use deployment::{Adopted, Application, Deployment, Principal, Setting, changed, updates};
 pub use inventory::{Inventory, LEFT_BY_SCALEWAY};
 pub use rights::{CLASSES, Caught, Class, Difference, Rights, Subject};

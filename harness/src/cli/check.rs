@@ -12,7 +12,9 @@ use stackproof::{
     target::{CloudHome, Target},
 };
 
-/// Judge the configuration and the program's types; nothing is contacted.
+use super::rules::Rules;
+
+/// Judge the configuration, the rules of infra/policy and the program's types; nothing is contacted.
 #[derive(Args)]
 pub(crate) struct Check {
     /// The stack: Pulumi.<STACK>.yaml is its configuration; all stacks of the program where none is named.
@@ -47,21 +49,25 @@ pub(crate) fn run(arguments: &Check) -> Result<Exit, Failure> {
         check::configuration(&workspace, &python, &settings, check::supplied(arguments.target))
     };
     let verdicts = stacks.iter().map(judge).collect::<Result<Vec<Verdict>, Failure>>()?;
+    let well = stacks.iter().zip(&verdicts).filter(|(_, verdict)| verdict.ok).map(|(stack, _)| stack.as_str());
+    let rules = Rules::judge(&workspace, &python, arguments.target, well)?;
     let types = check::types(&workspace, &python)?;
-    let ok = types.ok && verdicts.iter().all(|verdict| verdict.ok);
+    let configured = verdicts.iter().all(|verdict| verdict.ok);
+    let ok = types.ok && rules.ok() && configured;
     if arguments.json {
-        let document = json!({"schema": 1, "ok": ok, "stacks": verdicts, "types": types});
+        let document = json!({"schema": 1, "ok": ok, "stacks": verdicts, "rules": rules.document(), "types": types});
         anstream::println!("{document:#}");
     } else {
         verdicts.iter().for_each(show);
+        rules.show();
         let word = if types.ok { "ok".green().to_string() } else { "wrong".red().to_string() };
         anstream::println!("{word:>5}  types of the program");
         if !types.ok {
             anstream::println!("{}", types.output.trim_end());
         }
     }
-    // A wrong configuration is the user's to mend; a program whose types are wrong has failed.
-    Ok(match (ok, types.ok) {
+    // A wrong configuration is the user's to mend; a program whose types are wrong, or that breaks a rule, has failed.
+    Ok(match (ok, types.ok && rules.ok()) {
         (true, _) => Exit::Success,
         (false, true) => Exit::Usage,
         (false, false) => Exit::Failed,

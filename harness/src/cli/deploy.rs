@@ -5,7 +5,7 @@ use owo_colors::OwoColorize;
 use stackproof::{
     Failure, Progress, Toolchain, Workspace,
     acceptance::TargetName,
-    check, foundation,
+    check, compliance, foundation,
     pulumi::{Operation, Outcome, Settings, Stack},
     sovereign::{self, Home, Names, Work},
     stack::{Cost, configure},
@@ -15,7 +15,7 @@ use stackproof_cloud::kernel::Profile;
 use stackproof_planes::network::Choice;
 
 /// The project's own program. Of another, put into its place, only Pulumi knows what it needs.
-const OWN: &str = "stackproof-infra";
+pub(super) const OWN: &str = "stackproof-infra";
 
 /// Which stack, where.
 #[derive(Args)]
@@ -80,6 +80,15 @@ pub(crate) async fn run(deploy: Deploy, operation: Operation) -> Result<(), Fail
     let target = Target::running(deploy.target, &cloud).await?;
     let settings = Settings::of(&workspace, &deploy.stack, deploy.target);
     settings.lay_out()?;
+    let ours = settings.project()? == OWN;
+    let up = operation == Operation::Up;
+    // Before anything is asked of the cloud, the foundation included.
+    let unjudged = if ours && (up || matches!(operation, Operation::Preview { .. })) {
+        let region = &target.environment().credentials().region;
+        compliance::program::before(&workspace, &toolchain.python.path, &settings, region)?
+    } else {
+        None
+    };
     let work = Work { settings: &settings, toolchain: &toolchain, target: &target, progress: &progress };
     let home = deploy.home(work, &operation).await?;
     let before = match target.control() {
@@ -87,8 +96,6 @@ pub(crate) async fn run(deploy: Deploy, operation: Operation) -> Result<(), Fail
         None => None,
     };
     let local = deploy.target != TargetName::Scaleway;
-    let up = operation == Operation::Up;
-    let ours = settings.project()? == OWN;
     let check = async |stack: &Stack| {
         if !ours {
             return Ok(());
@@ -102,7 +109,13 @@ pub(crate) async fn run(deploy: Deploy, operation: Operation) -> Result<(), Fail
         }
         let faults =
             check::configuration(&workspace, &toolchain.python.path, stack.settings(), &["scaleway:projectId"])?;
-        faults.refuse()
+        faults.refuse()?;
+        if up && let Some(why) = &unjudged {
+            progress.say(format!("The rules are judged by a preview, since the program does not run alone: {why}"));
+            let preview = Operation::Preview { refresh: false, expect_no_changes: false };
+            stack.run(&preview, &progress).await?.success()?;
+        }
+        Ok(())
     };
     let outcome = match &home {
         Some(home) => home.operate(work, &operation, &deploy.command(&operation), deploy.line.wait(), check).await?,

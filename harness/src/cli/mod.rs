@@ -5,6 +5,7 @@ mod audit;
 mod bench;
 mod check;
 mod cloud;
+mod compliance;
 mod conformance;
 mod deploy;
 mod doctor;
@@ -16,6 +17,7 @@ mod line;
 mod lock;
 mod pulumi;
 mod report;
+mod rules;
 mod state;
 mod verify;
 mod which;
@@ -39,6 +41,7 @@ enum Command {
     Accept(accept::Accept),
     Verify(verify::Verify),
     Check(check::Check),
+    Compliance(compliance::Compliance),
     Conformance(conformance::Arguments),
     Bench(bench::Arguments),
     #[command(hide = true)]
@@ -122,6 +125,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Check(arguments) => return check::run(&arguments),
         Command::Bench(arguments) => return runtime.block_on(bench::run(arguments)),
         Command::BenchResponder(responder) => bench::respond(responder).boxed(),
+        Command::Compliance(arguments) => return runtime.block_on(compliance::run(arguments)),
         Command::Conformance(arguments) => return runtime.block_on(conformance::run(arguments)),
         Command::Report(arguments) => return report::run(arguments),
         Command::Doctor(doctor) => doctor.run().boxed(),

@@ -40,6 +40,17 @@ pub struct Diagnostic {
     pub message: String,
 }
 
+/// A rule of a policy pack that a resource breaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// The rule's name.
+    pub rule: String,
+    /// The resource it is about; empty for all of them together.
+    pub urn: String,
+    /// What the pack says of it, without colours.
+    pub message: String,
+}
+
 /// All that the events of a run said so far.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Events {
@@ -49,6 +60,9 @@ pub struct Events {
     pub failed: Vec<Change>,
     /// What was said: warnings and errors.
     pub diagnostics: Vec<Diagnostic>,
+    /// The rules of policy packs that stopped it.
+    #[serde(default)]
+    pub violations: Vec<Violation>,
     /// The engine's own count of resources by operation.
     pub summary: BTreeMap<String, u64>,
 }
@@ -87,6 +101,15 @@ impl Events {
                 self.diagnostics.push(Diagnostic {
                     severity: text("severity").to_owned(),
                     urn: text("urn").to_owned(),
+                    message: without_colours(text("message")),
+                });
+            }
+        } else if let Some(body) = kind("policyEvent") {
+            let text = |field: &str| body.get(field).and_then(Value::as_str).unwrap_or_default();
+            if text("enforcementLevel") == "mandatory" {
+                self.violations.push(Violation {
+                    rule: text("policyName").to_owned(),
+                    urn: text("resourceUrn").to_owned(),
                     message: without_colours(text("message")),
                 });
             }
@@ -151,6 +174,21 @@ mod tests {
         let changed: Vec<_> = events.effective().map(|change| (change.name(), change.properties.clone())).collect();
         assert_eq!(changed, [("network", vec!["tags".to_owned()])]);
         assert_eq!(events.summary["update"], 1);
+    }
+
+    #[test]
+    fn a_rule_that_stops_a_run_is_told_and_one_that_advises_is_not() {
+        let mut events = Events::default();
+        let line = |level: &str| {
+            format!(
+                r#"{{"policyEvent":{{"resourceUrn":"urn:pulumi:dev::app::t::bucket","message":"<{{%fg 1%}}>not versioned<{{%reset%}}>","policyName":"bucket-versioned","policyPackName":"stackproof","enforcementLevel":"{level}"}}}}"#
+            )
+        };
+        events.take(&line("advisory"));
+        events.take(&line("mandatory"));
+        let (rule, message) = ("bucket-versioned".to_owned(), "not versioned".to_owned());
+        let urn = "urn:pulumi:dev::app::t::bucket".to_owned();
+        assert_eq!(events.violations, [Violation { rule, urn, message }]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod run;
 mod stack;
 
 pub use adoption::import_file;
-pub use event::{Change, Diagnostic, Events};
+pub use event::{Change, Diagnostic, Events, Violation};
 pub use pending::taken_in;
 pub use run::{Operation, Outcome, Stop};
 pub use stack::{Backend, Settings, Stack, plain_environment};

@@ -22,7 +22,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Events, event::Step};
+use super::{Events, Violation, event::Step};
 use crate::{Exit, Failure, Progress, progress};
 
 /// How long Pulumi may take to end after it was asked to (it saves its state first).
@@ -90,6 +90,11 @@ impl Operation {
     /// Whether it writes the state.
     pub fn changes_the_state(&self) -> bool {
         !matches!(self, Self::Preview { .. })
+    }
+
+    /// Whether the program runs and says what is to be made.
+    fn makes(&self) -> bool {
+        matches!(self, Self::Up | Self::Preview { .. })
     }
 
     /// The word for people.
@@ -166,7 +171,12 @@ impl Outcome {
             .filter(|diagnostic| diagnostic.severity == "error")
             .map(|diagnostic| diagnostic.message.as_str())
             .collect();
-        let meaning = if errors.is_empty() { last_lines(&self.stdout, &self.stderr) } else { errors.join("\n") };
+        let broken = self.broken_rules();
+        let meaning = match (broken.is_empty(), errors.is_empty()) {
+            (false, _) => broken.join("\n"),
+            (true, false) => errors.join("\n"),
+            (true, true) => last_lines(&self.stdout, &self.stderr),
+        };
         let (exit, what) = if let Some(why) = &self.stopped {
             let exit = if self.lease_lost { Exit::Locked } else { Exit::Failed };
             (exit, format!("pulumi {} was stopped: {why}", self.operation))
@@ -174,6 +184,8 @@ impl Outcome {
             (Exit::Interrupted, format!("pulumi {} was interrupted", self.operation))
         } else if self.timed_out {
             (Exit::Failed, format!("pulumi {} was stopped after {:.0} s", self.operation, self.seconds))
+        } else if !broken.is_empty() {
+            (Exit::Failed, format!("pulumi {} was stopped by the rules of infra/policy", self.operation))
         } else {
             (Exit::Failed, format!("pulumi {} failed", self.operation))
         };
@@ -182,16 +194,26 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// The rules that stopped it, each with what the pack says.
+    fn broken_rules(&self) -> Vec<String> {
+        // The pack begins with the rule's title, on a line of its own.
+        let line = |violation: &Violation| format!("{}: {}", violation.rule, violation.message.replace('\n', " "));
+        self.events.violations.iter().map(line).collect()
+    }
+}
+
 fn last_lines(stdout: &str, stderr: &str) -> String {
     let lines: Vec<&str> = stdout.lines().chain(stderr.lines()).filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(15)..].join("\n")
 }
 
-/// Runs a prepared `pulumi` command to its end, or until `stop` says why it must not go on. `scratch` is a folder for
-/// the event pipe.
+/// Runs a prepared `pulumi` command to its end, or until `stop` says why it must not go on. `rules` is the policy pack
+/// that what is made has to keep, `scratch` a folder for the event pipe.
 pub(super) async fn run(
     mut command: Command,
     operation: &Operation,
+    rules: Option<&Path>,
     scratch: &Path,
     limit: Duration,
     stop: impl Future<Output = Stop>,
@@ -206,6 +228,9 @@ pub(super) async fn run(
     let pipe = pipe.map_err(|error| broken("the pipe for Pulumi's events cannot be opened", &error))?;
     // The flag is there for those who ask for debugging commands, as the Automation API does.
     command.env("PULUMI_DEBUG_COMMANDS", "true").args(operation.arguments()).arg("--event-log").arg(&log);
+    if let Some(rules) = rules.filter(|_| operation.makes()) {
+        command.arg("--policy-pack").arg(rules);
+    }
     let started = Instant::now();
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn();
     let mut child = spawned.map_err(|error| broken("pulumi could not be run", &error).next("stackproof doctor"))?;

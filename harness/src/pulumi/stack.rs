@@ -59,6 +59,19 @@ impl Settings {
         self.program.join(format!("Pulumi.{}.yaml", self.name))
     }
 
+    /// The file its configuration is in now: the stack's own once it was opened, what it starts as before that. None where
+    /// there is neither.
+    pub fn configuration(&self) -> Option<PathBuf> {
+        [self.configuration_file(), self.configuration_template()].into_iter().find(|file| file.exists())
+    }
+
+    /// The rules that hold for the program: a policy pack beside it, or beside what it is a part of.
+    pub fn policy_pack(&self) -> Option<PathBuf> {
+        let pack = |folder: &Path| Some(folder.join("policy")).filter(|pack| pack.join("PulumiPolicy.yaml").is_file());
+        // Not above that: elsewhere a folder of this name is somebody else's.
+        pack(&self.program).or_else(|| pack(self.program.parent()?))
+    }
+
     /// The same stack with the same configuration and secrets, but a state of its own, which is empty.
     ///
     /// # Errors
@@ -386,7 +399,8 @@ impl Stack {
     ) -> Result<Outcome, Failure> {
         let mut command = self.command();
         command.args(["--non-interactive", "--color=never"]);
-        run::run(command, operation, &self.settings.folder, LIMIT, stop, progress).await
+        let rules = self.settings.policy_pack();
+        run::run(command, operation, rules.as_deref(), &self.settings.folder, LIMIT, stop, progress).await
     }
 
     /// Runs a command of Pulumi's with this terminal, until it ends or `stop` says why it must not go on. Gives whether

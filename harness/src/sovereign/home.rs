@@ -13,7 +13,7 @@ use stackproof_state::{
 use super::{Names, vault::Vault};
 use crate::{
     Failure,
-    target::{Api, Target},
+    target::{Api, ObjectStorage, Target},
 };
 
 /// The secret of the passphrase that states are encrypted with.
@@ -67,6 +67,19 @@ impl Home {
         let backups = self::bucket(target, &names, &key, names.backup_bucket(), &key.backup_region)?;
         let database = database(target, &login)?;
         Ok(Some(Self { names, bucket, backups, login, database, passphrase }))
+    }
+
+    /// Object Storage as the deployers' application sees it, who alone may look into the state's buckets; none where there
+    /// is no such key.
+    ///
+    /// # Errors
+    /// When Secret Manager does not answer or refuses, or what it holds makes no sense.
+    pub async fn storage(target: &Target, names: &Names) -> Result<Option<ObjectStorage>, Failure> {
+        let api = target.api()?;
+        let Some(key) = Vault::new(&api, names).read(KEY).await? else { return Ok(None) };
+        let key: DeployersKey = read(names, KEY, &key)?;
+        let storage = target.object_storage()?.in_project(&names.project);
+        Ok(Some(storage.with_key(&key.access_key, &key.secret_key)))
     }
 
     /// The names of everything.

@@ -59,6 +59,62 @@ impl ObjectStorage {
         self
     }
 
+    /// The same client, at Scaleway's host name of another region.
+    ///
+    /// # Errors
+    /// When that is no region's name.
+    pub fn in_region(mut self, region: &str) -> Result<Self, Failure> {
+        let address = format!("https://s3.{region}.scw.cloud").parse();
+        self.endpoint = address.map_err(|error| Failure::usage(format!("{region} is no region")).because(error))?;
+        self.region = region.to_owned();
+        Ok(self)
+    }
+
+    /// The region.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// The list of the project's buckets: status and document.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn list(&self) -> Result<(u16, String), Failure> {
+        self.document(self.endpoint.clone(), &[]).await
+    }
+
+    /// One of a bucket's configurations, such as `versioning` or `policy`: status and document.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn configuration(&self, bucket: &str, which: &str) -> Result<(u16, String), Failure> {
+        let address = self.bucket(bucket)?.base_url().clone();
+        self.document(address, &[(which, "")]).await
+    }
+
+    /// Writes one of a bucket's configurations; returns the status.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn configure(&self, bucket: &str, which: &str, document: &str) -> Result<u16, Failure> {
+        let address = self.bucket(bucket)?.base_url().clone();
+        let url = self.signed(rusty_s3::Method::Put, address, &[(which, "")]);
+        self.send(Method::PUT, url, document.as_bytes().to_vec()).await.map(|(status, _)| status)
+    }
+
+    async fn document(&self, address: url::Url, query: &[(&str, &str)]) -> Result<(u16, String), Failure> {
+        let url = self.signed(rusty_s3::Method::Get, address, query);
+        let (status, content) = self.send(Method::GET, url, Vec::new()).await?;
+        Ok((status, String::from_utf8_lossy(&content).into_owned()))
+    }
+
+    fn signed(&self, method: rusty_s3::Method, address: url::Url, query: &[(&str, &str)]) -> url::Url {
+        let (key, secret) = (self.credentials.key(), self.credentials.secret());
+        let (now, query, none) = (jiff::Timestamp::now(), query.iter().copied(), std::iter::empty());
+        let (region, valid) = (&self.region, VALID.as_secs());
+        rusty_s3::signing::sign(&now, method, address, key, secret, None, region, valid, query, none)
+    }
+
     /// The status of HEAD on a bucket: 200 there, 404 not there, 403 somebody else's.
     ///
     /// # Errors

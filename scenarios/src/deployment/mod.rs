@@ -2,6 +2,7 @@
 
 mod adoption;
 mod application;
+mod compliance;
 mod setting;
 
 use std::{path::Path, sync::Arc};
