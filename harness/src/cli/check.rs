@@ -10,6 +10,7 @@ use stackproof::{
     privilege,
     pulumi::Settings,
     target::{CloudHome, Target},
+    rotate,
 };
 
 /// Judge the configuration and the program's types; nothing is contacted.
@@ -48,12 +49,16 @@ pub(crate) fn run(arguments: &Check) -> Result<Exit, Failure> {
     };
     let verdicts = stacks.iter().map(judge).collect::<Result<Vec<Verdict>, Failure>>()?;
     let types = check::types(&workspace, &python)?;
+    let ending: Vec<_> = verdicts.iter().filter_map(|verdict| rotate::configured(&verdict.file)).collect();
     let ok = types.ok && verdicts.iter().all(|verdict| verdict.ok);
     if arguments.json {
-        let document = json!({"schema": 1, "ok": ok, "stacks": verdicts, "types": types});
+        let document = json!({"schema": 1, "ok": ok, "stacks": verdicts, "types": types, "keys": ending});
         anstream::println!("{document:#}");
     } else {
         verdicts.iter().for_each(show);
+        for key in &ending {
+            anstream::println!("{:>5}  {key}", "soon".yellow());
+        }
         let word = if types.ok { "ok".green().to_string() } else { "wrong".red().to_string() };
         anstream::println!("{word:>5}  types of the program");
         if !types.ok {

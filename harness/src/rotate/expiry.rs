@@ -1,6 +1,6 @@
 //! Which API keys of a stack end, and when.
 
-use std::fmt;
+use std::{fmt, fs, path::Path};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -36,6 +36,19 @@ impl fmt::Display for Key {
     }
 }
 
+/// The application's key as a configuration says when it ends, where that is within [`WARNED`] days. Nothing is
+/// contacted. A file that cannot be read is said by the rules of the program.
+pub fn configured(file: &Path) -> Option<Key> {
+    let text = fs::read_to_string(file).ok()?;
+    let document: Value = serde_saphyr::from_str(&text).ok()?;
+    let identity = document["config"].as_object()?.iter().find(|(key, _)| key.ends_with(":identity"))?.1;
+    let key = serde_json::json!({"access_key": "to be made", "expires_at": identity["keyExpiresAt"]});
+    ending(&key, OffsetDateTime::now_utc(), "the application", LATER)
+}
+
+/// What to run where the configuration says when keys end.
+const LATER: &str = "pulumi config set --path identity.keyExpiresAt <later>, then stackproof rotate --what api-keys";
+
 /// The keys of a stack's applications, and the one this is asked with, that end within [`WARNED`] days; the soonest
 /// first.
 ///
@@ -47,17 +60,13 @@ pub async fn keys(target: &Target, names: &Names) -> Result<Vec<Key>, Failure> {
     let own = api.get(&format!("/iam/v1alpha1/api-keys/{}", api.credentials().access_key)).await?;
     let mut found: Vec<Key> =
         ending(&own.body, now, "whoever deploys", "scw iam api-key create, then scw init").into_iter().collect();
-    for (component, what) in [("application", "api-keys"), ("deployers", "deployer"), ("caller", "")] {
+    let rotate = format!("stackproof rotate --what deployer --stack {}", names.stack);
+    for (component, next) in [("application", LATER), ("deployers", rotate.as_str()), ("caller", LATER)] {
         let name = names.named(component);
         let Some(id) = application(&api, &name).await? else { continue };
         let listed = api.get(&format!("/iam/v1alpha1/api-keys?bearer_id={id}&page_size=100")).await?;
-        let next = if what.is_empty() {
-            "pulumi config set --path identity.keyExpiresAt, then stackproof up".to_owned()
-        } else {
-            format!("stackproof rotate --what {what} --stack {}", names.stack)
-        };
         let keys = listed.body["api_keys"].as_array().into_iter().flatten();
-        found.extend(keys.filter_map(|key| ending(key, now, &name, &next)));
+        found.extend(keys.filter_map(|key| ending(key, now, &name, next)));
     }
     found.sort_by_key(|key| key.days);
     Ok(found)
@@ -120,6 +129,21 @@ mod tests {
         assert!(told("2029-12-31T23:59:59Z").unwrap_or_default().contains("has ended"));
         assert!(told("2030-01-01T01:00:00Z").unwrap_or_default().contains("ends today"));
         assert_eq!(told("2030-02-15T00:00:00Z"), None);
+    }
+
+    #[test]
+    fn a_configuration_is_warned_of_without_a_cloud() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("Pulumi.dev.yaml");
+        let write = |end: &str| {
+            let text = format!("config:\n  stackproof-infra:identity:\n    keyExpiresAt: {end}\n");
+            fs::write(&file, text).expect("it is written");
+        };
+        write("2000-01-01T00:00:00Z");
+        assert_eq!(configured(&file).map(|key| key.days), Some(-1));
+        write("9999-01-01T00:00:00Z");
+        assert_eq!(configured(&file), None);
+        assert_eq!(configured(&folder.path().join("none.yaml")), None);
     }
 
     #[test]

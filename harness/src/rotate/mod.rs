@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub use align::align;
-pub use expiry::{Key, WARNED, keys};
+pub use expiry::{Key, WARNED, configured, keys};
 pub use standing::{Stage, Standing, What};
 
 /// What was rotated.
