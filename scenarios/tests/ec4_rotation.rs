@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use stackproof::{
     Failure,
-    acceptance::{Probe, Scenario, accept, empty, includes, is, matches},
+    acceptance::{Probe, Scenario, accept, contains, empty, includes, is, matches},
 };
 use stackproof_scenarios::{Credentials, Load, STACK, Said, Tally, Team};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -74,6 +74,45 @@ async fn ec4_a_killed_rotation_goes_on_where_it_was() {
         is_whole(s, &team).await
     })
     .await;
+}
+
+/// EC4 A new credential that is not seen to work is taken back, and the former one is in use again.
+#[tokio::test]
+async fn ec4_what_does_not_work_is_taken_back() {
+    accept("EC4-taken-back", async |s| {
+        let team = deployed(s, None).await?;
+        s.given("its health cannot be asked any more", asked_at(&team, "/nowhere")).await?;
+        let before = Credentials::of(&team, s).await?;
+        let rotate = ["rotate", "--what", "api-keys"];
+        let rotated = s.when("the API key is rotated", team.on_the_stack("ada", &rotate)).await?;
+        s.attach("rotate.txt", format!("{}{}", rotated.stderr, rotated.stdout))?;
+        s.then("that fails", Probe::fact("stackproof rotate", rotated.code), is(Some(1))).await?;
+        let said = Probe::fact("stackproof rotate", rotated.stderr);
+        s.then("and says what became of it", said, contains("the former credentials are in use again")).await?;
+        let after = Credentials::of(&team, s).await?;
+        let same = Probe::fact("old and new", after.shown()?);
+        s.then("the credentials are those of before", same, is(before.shown()?)).await?;
+        let tried = before.tried(&team, s).await?;
+        s.then("each is let in", Probe::fact("each tried", others(&tried, "let in")), empty()).await?;
+        let preview = team.on_the_stack("ada", &["preview", "--refresh", "--expect-no-changes"]).await?;
+        s.then("a preview is clean", Probe::fact("stackproof preview --refresh", preview.code), is(Some(0))).await?;
+
+        s.when("its health can be asked again", asked_at(&team, "/health")).await?;
+        let again = s.when("the API key is rotated again", team.on_the_stack("ada", &rotate)).await?;
+        s.then("that succeeds", Probe::fact("stackproof rotate", again.code), is(Some(0))).await?;
+        let notes = notes(&rows(&team).await?);
+        let expected = ["api-keys v1 to v2: rolled back", "api-keys v1 to v2: deleted"];
+        s.then("the audit trail has both", Probe::fact("stackproof audit list", notes), includes(expected)).await
+    })
+    .await;
+}
+
+/// Has the application's health asked elsewhere, and deploys that.
+async fn asked_at(team: &Team, path: &str) -> Result<(), Failure> {
+    let set = ["--", "config", "set", "--path", "container.healthPath", path];
+    let words = [&["pulumi", "--stack", STACK, "--target", "scaleway"], &set[..]].concat();
+    team.run("ada", &words).await?.success()?;
+    run(team, &["up"]).await.map(drop)
 }
 
 /// A team whose whole stack runs, with an asset in its bucket.

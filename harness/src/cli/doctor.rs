@@ -2,8 +2,8 @@
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
-use serde_json::json;
 use owo_colors::OwoColorize;
+use serde_json::json;
 use stackproof::acceptance::TargetName;
 use stackproof::pulumi::Settings;
 use stackproof::rotate::{self, Key};

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{What, journal::Journal};
-use crate::{Failure, pulumi::Stack, sovereign::Home};
+use crate::{Failure, pulumi::Stack, sovereign::Home, stack::password};
 
 /// The logical names of the users that a password is of, by the password's key.
 const USERS: [(&str, &str); 4] = [
@@ -48,6 +48,8 @@ async fn take_over(stack: &Stack, state: &Value, key: Option<&'static str>) -> R
     let Some((key, user)) = USERS.into_iter().find(|(known, _)| Some(*known) == key) else { return Ok(()) };
     match deployed(state, user) {
         Some(password) => stack.set_secret(key, &password).await,
+        // Nothing is deployed: whoever signs in later does so with a new one.
+        None if !stack.keys().await?.contains(key) => stack.set_secret(key, &password()).await,
         None => Ok(()),
     }
 }

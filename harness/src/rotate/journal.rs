@@ -6,11 +6,24 @@ use std::collections::BTreeMap;
 use stackproof_state::audit::Filter;
 use tokio::sync::OnceCell;
 
-use super::{Standing, What};
+use super::{Stage, Standing, What};
 use crate::{
-    Failure, Progress,
+    Failure, Progress, foundation,
+    pulumi::Settings,
     sovereign::{Home, bootstrap},
 };
+
+/// The generation that a configuration says is in use: where the audit trail is younger than the credential.
+fn configured(settings: &Settings, what: What) -> u32 {
+    let text = std::fs::read_to_string(settings.configuration_file()).ok();
+    let document = text.and_then(|text| serde_saphyr::from_str::<serde_json::Value>(&text).ok());
+    let found = document.and_then(|document| {
+        let (section, key) = what.setting()?.split_once('.')?;
+        let said = document["config"].get(format!("{}:{section}", settings.project().ok()?))?.get(key)?.as_str()?;
+        said.split('+').next()?.strip_prefix('v')?.parse().ok()
+    });
+    found.unwrap_or(1)
+}
 
 /// The command of the rows that say where something stands.
 const COMMAND: &str = "stackproof rotate";
@@ -51,12 +64,13 @@ impl<'a> Journal<'a> {
     }
 
     /// Notes that these are to be rotated, from where they stand.
-    async fn begin(&self, these: &[What], progress: &Progress) -> Result<(), Failure> {
+    async fn begin(&self, these: &[What], settings: &Settings, progress: &Progress) -> Result<(), Failure> {
         let known = self.standings().await?;
         for what in these {
             let begun = match known.get(what) {
                 Some(standing) if !standing.is_over() => continue,
-                last => Standing::begin(*what, last.map_or(1, |last| last.present())),
+                Some(last) => Standing::begin(*what, last.present()),
+                None => Standing::begin(*what, configured(settings, *what)),
             };
             self.note(begun).await?;
             progress.say(begun.to_string());
@@ -69,19 +83,26 @@ impl<'a> Journal<'a> {
 pub(super) struct Plan {
     wanted: Vec<What>,
     project: String,
+    settings: Settings,
     begun: OnceCell<()>,
 }
 
 impl Plan {
     /// Looks what there is to do. Gives what was interrupted, too.
-    pub(super) async fn new(home: &Home, project: String, wanted: &[What]) -> Result<(Self, Vec<What>), Failure> {
+    pub(super) async fn new(home: &Home, settings: &Settings, wanted: &[What]) -> Result<(Self, Vec<What>), Failure> {
+        let project = settings.project()?;
         let mut unfinished = Vec::new();
         for of in [project.as_str(), bootstrap::PROJECT] {
             unfinished.extend(Journal::new(home, of).unfinished(&What::ALL).await?);
         }
         let resumed: Vec<What> = unfinished.iter().map(|standing| standing.what).collect();
-        let wanted = if resumed.is_empty() { wanted.to_vec() } else { resumed.clone() };
-        Ok((Self { wanted, project, begun: OnceCell::new() }, resumed))
+        // Where no more was done than to say so, it is as good as not begun.
+        let only_said = unfinished.iter().all(|standing| standing.stage == Stage::Begun);
+        let mut all = resumed.clone();
+        if only_said {
+            all.extend(wanted.iter().filter(|what| !resumed.contains(what)));
+        }
+        Ok((Self { wanted: all, project, settings: settings.clone(), begun: OnceCell::new() }, resumed))
     }
 
     /// Whether these are part of it.
@@ -94,8 +115,9 @@ impl Plan {
     pub(super) async fn begin(&self, home: &Home, progress: &Progress) -> Result<(), Failure> {
         let begin = async || {
             let (deep, own): (Vec<What>, Vec<What>) = self.wanted.iter().partition(|what| what.is_the_foundations());
-            Journal::new(home, &self.project).begin(&own, progress).await?;
-            Journal::new(home, bootstrap::PROJECT).begin(&deep, progress).await
+            Journal::new(home, &self.project).begin(&own, &self.settings, progress).await?;
+            let foundation = foundation::settings(&self.settings)?;
+            Journal::new(home, bootstrap::PROJECT).begin(&deep, &foundation, progress).await
         };
         self.begun.get_or_try_init(begin).await.map(|_| ())
     }

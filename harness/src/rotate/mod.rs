@@ -64,7 +64,7 @@ pub async fn rotate(home: Home, work: Work<'_>, whats: &[What], command: &str, w
             Failure::usage(format!("stack {stack} was never deployed")).next(format!("stackproof up --stack {stack}"))
         );
     }
-    let (plan, resumed) = Plan::new(&home, project, whats).await?;
+    let (plan, resumed) = Plan::new(&home, work.settings, whats).await?;
     if !resumed.is_empty() {
         let told: Vec<&str> = resumed.iter().map(|what| what.as_str()).collect();
         work.progress.say(format!("a rotation of {} was interrupted; finishing it", told.join(", ")));

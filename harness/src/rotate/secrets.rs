@@ -21,29 +21,39 @@ impl<'a> Secrets<'a> {
         Self { api, names }
     }
 
-    /// Disables every version but the latest enabled one. Gives how many were enabled.
-    pub(super) async fn disable_former(&self, what: &str) -> Result<usize, Failure> {
-        let Some(secret) = self.id(what).await? else { return Ok(0) };
+    /// Disables every version but the latest enabled one.
+    pub(super) async fn disable_former(&self, what: &str) -> Result<(), Failure> {
+        let Some(secret) = self.id(what).await? else { return Ok(()) };
         let enabled = self.revisions(&secret, "enabled").await?;
-        let Some((_, former)) = enabled.split_last() else { return Ok(0) };
+        let Some((_, former)) = enabled.split_last() else { return Ok(()) };
         for revision in former {
             let path = self.path(&format!("secrets/{secret}/versions/{revision}/disable"));
             let answer = self.api.send(Method::POST, &path, Some(json!({}))).await?;
             self.expect(what, "disabled", &answer, &[200])?;
         }
-        Ok(former.len())
+        Ok(())
+    }
+
+    /// Enables every version that is disabled.
+    pub(super) async fn enable_former(&self, what: &str) -> Result<(), Failure> {
+        let Some(secret) = self.id(what).await? else { return Ok(()) };
+        for revision in self.revisions(&secret, "disabled").await? {
+            let path = self.path(&format!("secrets/{secret}/versions/{revision}/enable"));
+            let answer = self.api.send(Method::POST, &path, Some(json!({}))).await?;
+            self.expect(what, "enabled", &answer, &[200])?;
+        }
+        Ok(())
     }
 
     /// Deletes versions that were disabled.
-    pub(super) async fn delete_disabled(&self, what: &str) -> Result<usize, Failure> {
-        let Some(secret) = self.id(what).await? else { return Ok(0) };
-        let disabled = self.revisions(&secret, "disabled").await?;
-        for revision in &disabled {
+    pub(super) async fn delete_disabled(&self, what: &str) -> Result<(), Failure> {
+        let Some(secret) = self.id(what).await? else { return Ok(()) };
+        for revision in self.revisions(&secret, "disabled").await? {
             let path = self.path(&format!("secrets/{secret}/versions/{revision}"));
             let answer = self.api.send(Method::DELETE, &path, None).await?;
             self.expect(what, "deleted", &answer, &[200, 204])?;
         }
-        Ok(disabled.len())
+        Ok(())
     }
 
     /// Adds a version.

@@ -75,9 +75,7 @@ impl Steps<'_> {
                     Err(failure) => return Err(self.roll_back(&behind, failure).await),
                 },
                 Stage::Disabled => {
-                    self.disable(&behind).await?;
-                    // Nobody may have needed it after all.
-                    evidence = self.verify().await?;
+                    evidence = self.disable(&behind).await?;
                 }
                 _ => {
                     for one in &behind {
@@ -87,13 +85,12 @@ impl Steps<'_> {
                 }
             }
             if stage == Stage::Deleted {
-                evidence.extend(self.verify().await?);
+                evidence = self.verify().await?;
             }
             for one in behind {
                 self.reached(one.at(stage)).await?;
             }
         }
-        evidence.dedup();
         Ok(evidence)
     }
 
@@ -147,12 +144,20 @@ impl Steps<'_> {
         })
     }
 
-    async fn disable(&self, these: &[Standing]) -> Result<(), Failure> {
+    /// Disables the former versions, and looks whether anybody needs them after all: then they are enabled again.
+    async fn disable(&self, these: &[Standing]) -> Result<Vec<String>, Failure> {
         let secrets = Secrets::new(self.work.target.api()?, self.home.names());
-        for secret in these.iter().flat_map(|one| one.what.secrets()) {
+        let all = || these.iter().flat_map(|one| one.what.secrets());
+        for secret in all() {
             secrets.disable_former(secret).await?;
         }
-        Ok(())
+        let seen = self.verify().await;
+        if seen.is_err() {
+            for secret in all() {
+                secrets.enable_former(secret).await?;
+            }
+        }
+        seen
     }
 
     /// Looks for the new credentials where they are used.

@@ -100,9 +100,11 @@ async fn asset(web: &Web, url: &str, access_key: &str) -> Result<String, Failure
     if !page.location.contains(access_key) {
         return Err(unwell("the application signs with another API key", &"GET /assets/…"));
     }
-    // 404: the key was let in, and there is no such asset.
-    match web.get(&page.location).await?.status {
+    let answer = web.get(&page.location).await?;
+    match answer.status {
         200 | 404 => Ok(format!("GET /assets/…: the bucket lets {access_key} in")),
+        // That there is no such asset is told to those who may list them; others are denied it by name, not as unknown.
+        403 if answer.text.contains("AccessDenied") => Ok(format!("GET /assets/…: the bucket knows {access_key}")),
         status => Err(unwell("the bucket refuses the application's API key", &format!("it answered {status}"))),
     }
 }
