@@ -8,6 +8,7 @@ use stackproof::{
     acceptance::{Probe, Scenario, accept, contains, empty, includes, is, matches},
 };
 use stackproof_scenarios::{Credentials, Load, STACK, Said, Tally, Team};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 /// Requests a second, all the while.
@@ -53,8 +54,8 @@ async fn ec4_a_killed_rotation_goes_on_where_it_was() {
         let team = deployed(s, Some(Duration::from_secs(5))).await?;
         let before = Credentials::of(&team, s).await?;
         let load = s.given("50 requests a second are made of the application", under_load(&team, &before)).await?;
-        let steps: Vec<String> =
-            WHATS.iter().flat_map(|what| STEPS.iter().map(move |step| format!("{what} v1 to v2{step}"))).collect();
+        let steps = steps();
+        s.when("it is killed while it makes the next API key", kill_while_making(&team, &before)).await?;
         let mut killed = Vec::new();
         while let Some(at) = s.when("it is killed after the next step", kill_at(&team, &steps, &killed)).await? {
             killed.push(at);
@@ -102,14 +103,30 @@ async fn ec4_what_does_not_work_is_taken_back() {
         s.then("that succeeds", Probe::fact("stackproof rotate", again.code), is(Some(0))).await?;
         let notes = notes(&rows(&team).await?);
         let expected = ["api-keys v1 to v2: rolled back", "api-keys v1 to v2: deleted"];
-        s.then("the audit trail has both", Probe::fact("stackproof audit list", notes), includes(expected)).await
+        s.then("the audit trail has both", Probe::fact("stackproof audit list", notes), includes(expected)).await?;
+
+        let end = (OffsetDateTime::now_utc() + Duration::from_secs(10 * 24 * 3600)).format(&Rfc3339);
+        let end = end.map_err(|error| Failure::failed("no time can be written").because(error))?;
+        s.given("keys that end in ten days", set(&team, "identity.keyExpiresAt", &end)).await?;
+        for command in ["doctor", "check"] {
+            let said = team.on_the_stack("ada", &[command, "--json"]).await?.json()?;
+            s.attach(&format!("{command}.json"), format!("{:#}", said["keys"]))?;
+            let warned = said["keys"][0]["days"].as_i64();
+            s.then(&format!("{command} warns of it"), Probe::fact(command, warned), is(Some(9))).await?;
+        }
+        Ok(())
     })
     .await;
 }
 
-/// Has the application's health asked elsewhere, and deploys that.
+/// Has the application's health asked elsewhere.
 async fn asked_at(team: &Team, path: &str) -> Result<(), Failure> {
-    let set = ["--", "config", "set", "--path", "container.healthPath", path];
+    set(team, "container.healthPath", path).await
+}
+
+/// Changes the configuration, and deploys that.
+async fn set(team: &Team, key: &str, value: &str) -> Result<(), Failure> {
+    let set = ["--", "config", "set", "--path", key, value];
     let words = [&["pulumi", "--stack", STACK, "--target", "scaleway"], &set[..]].concat();
     team.run("ada", &words).await?.success()?;
     run(team, &["up"]).await.map(drop)
@@ -187,6 +204,36 @@ async fn is_whole(s: &Scenario, team: &Team) -> Result<(), Failure> {
             .await?;
     }
     Ok(())
+}
+
+/// The lines at which it is killed: each step of each credential, and while and after each state is encrypted anew.
+fn steps() -> Vec<String> {
+    let taken = WHATS.iter().flat_map(|what| STEPS.iter().map(move |step| format!("{what} v1 to v2{step}")));
+    let states = ["stackproof-foundation", "stackproof-infra"].map(|project| format!("organization/{project}/{STACK}"));
+    let encrypted = states.iter().flat_map(|state| {
+        [
+            format!("encrypting the state of {state} anew"),
+            format!("the state of {state} is encrypted with the new passphrase"),
+        ]
+    });
+    taken.chain(encrypted).collect()
+}
+
+/// Rotates until the application has another API key, which no state knows yet or only just does, and kills it then.
+async fn kill_while_making(team: &Team, before: &Credentials) -> Result<(), Failure> {
+    let words = ["rotate", "--what", "all", "--stack", STACK, "--target", "scaleway"];
+    let (mut child, api) = (team.start("ada", &words)?, team.target().api()?);
+    let path = format!("/iam/v1alpha1/api-keys?bearer_id={}&page_size=100", before.output("application_id")?);
+    loop {
+        let keys = api.get(&path).await?.body["api_keys"].as_array().map_or(0, Vec::len);
+        if keys > 1 {
+            return child.kill().await.map_err(|error| Failure::environment("it is not killed").because(error));
+        }
+        let ended = child.try_wait().map_err(|error| Failure::environment("the rotation was lost").because(error))?;
+        if let Some(status) = ended {
+            return Err(Failure::failed(format!("the rotation ended before it made a key: {status}")));
+        }
+    }
 }
 
 /// Rotates until it says one of these lines that it was not killed at yet, and kills it then. Gives the line; none: it

@@ -127,6 +127,7 @@ async fn encrypt(home: &Home, session: &Session<'_>, work: Work<'_>, next: &str)
     former.put_back()?;
     let stack = work.open(session.backend()).await?;
     former.keep()?;
+    work.progress.say(format!("encrypting the state of {} anew", session.stack()));
     stack.change_passphrase(next).await?;
     former.forget()
 }
