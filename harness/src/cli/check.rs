@@ -9,8 +9,8 @@ use stackproof::{
     check::{self, Verdict},
     privilege,
     pulumi::Settings,
-    target::{CloudHome, Target},
     rotate,
+    target::{CloudHome, Target},
 };
 
 /// Judge the configuration and the program's types; nothing is contacted.
