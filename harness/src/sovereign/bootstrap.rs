@@ -212,7 +212,7 @@ pub(crate) async fn prepare(
         (bearer.unwrap_or_default().to_owned(), who.secret_key.clone())
     };
     let owner: Database = home.database_as(target, &owner, &password)?;
-    owner.prepare(&[&deployers]).await.map_err(|error| {
+    owner.prepare(deployers).await.map_err(|error| {
         unavailable("the lock's database cannot be prepared", &error, &home.again("stackproof state init"))
     })
 }
