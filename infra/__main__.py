@@ -20,6 +20,7 @@ from stackproof_infra.components.serverless_sql import ServerlessSql, Serverless
 from stackproof_infra.components.storage import PrivateBucket, PrivateBucketArgs
 from stackproof_infra.config import load
 from stackproof_infra.environment import Plain, Secret
+from stackproof_infra.rotation import is_alternate
 from stackproof_infra.tags import tag_everything
 
 settings = load()
@@ -45,11 +46,13 @@ application = Identity(
         policy_description=settings.identity.policy_description,
         key_description=settings.identity.key_description,
         key_expires_at=settings.identity.key_expires_at,
+        keys=settings.rotation.api_keys,
     ),
 )
 
 operators = Operators("operators", OperatorsArgs(place=place, user_ids=settings.operators))
 
+alternate = settings.database.alternate_password
 database = Database(
     "database",
     DatabaseArgs(
@@ -67,6 +70,8 @@ database = Database(
         user=settings.database.user,
         permission=settings.database.permission,
         user_password=settings.database.password.output(),
+        alternate_password=alternate and alternate.output(),
+        alternate_in_use=is_alternate(settings.rotation.database.in_use),
         administrator_password=settings.database.admin_password.output(),
     ),
 )
@@ -113,13 +118,19 @@ observability = Observability(
     ),
 )
 
+passwords = {
+    generation: database.alternate_password if is_alternate(generation) else database.password
+    for generation in settings.rotation.database.valid
+}
 database_password = StoredSecret(
     "database-password",
     StoredSecretArgs(
         place=place,
         description=settings.credentials.database_description,
         note=settings.credentials.database_note,
-        value=settings.database.password.output(),
+        generation=settings.rotation.database.in_use,
+        value=passwords[settings.rotation.database.in_use],
+        beside=passwords,
     ),
 )
 
@@ -128,7 +139,9 @@ application_key = StoredSecret(
     StoredSecretArgs(
         place=place,
         description=settings.credentials.application_description,
+        generation=settings.rotation.api_keys.in_use,
         value=application.secret_key,
+        beside=application.secret_keys,
     ),
 )
 
@@ -171,7 +184,7 @@ plain = Plain(
     TRACES_PUSH_URL=observability.traces_push_url,
 )
 secret = Secret(
-    DATABASE_PASSWORD=settings.database.password.output(),
+    DATABASE_PASSWORD=passwords[settings.rotation.database.in_use],
     DATABASE_CA_CERTIFICATE=database.certificate,
     SERVERLESS_DATABASE_PASSWORD=application.secret_key,
     SECRET_KEY=application.secret_key,

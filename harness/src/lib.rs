@@ -17,6 +17,7 @@ pub mod privilege;
 pub mod progress;
 pub mod pulumi;
 pub mod report;
+pub mod rotate;
 pub mod runner;
 pub mod sovereign;
 pub mod stack;

@@ -19,6 +19,7 @@ from stackproof_infra.components.secrets import StoredSecret, StoredSecretArgs
 from stackproof_infra.components.serverless_sql import ServerlessSql, ServerlessSqlArgs
 from stackproof_infra.components.storage import PrivateBucket, PrivateBucketArgs
 from stackproof_infra.config.foundation import ServerlessLockSettings, load
+from stackproof_infra.rotation import is_alternate
 from stackproof_infra.tags import tag_everything
 
 settings = load()
@@ -33,6 +34,7 @@ deployers = Deployers(
         place=place,
         user_ids=settings.deployers,
         serverless_lock=isinstance(settings.lock, ServerlessLockSettings),
+        keys=settings.rotation,
     ),
 )
 
@@ -64,18 +66,20 @@ backup = PrivateBucket(
     opts=as_deployers,
 )
 
+keys = {
+    generation: pulumi.Output.json_dumps(
+        {"access_key": access_key, "secret_key": secret_key, "backup_region": settings.state.backup_region}
+    )
+    for generation, (access_key, secret_key) in deployers.keys.items()
+}
 StoredSecret(
     "deployers-key",
     StoredSecretArgs(
         place=place,
         description="API key that the state is written with, and where its backups are.",
-        value=pulumi.Output.json_dumps(
-            {
-                "access_key": deployers.access_key,
-                "secret_key": deployers.secret_key,
-                "backup_region": settings.state.backup_region,
-            }
-        ),
+        generation=settings.rotation.in_use,
+        value=keys[settings.rotation.in_use],
+        beside=keys,
     ),
 )
 
@@ -84,8 +88,12 @@ if isinstance(settings.lock, ServerlessLockSettings):
     serverless = ServerlessSql(
         "lock", ServerlessSqlArgs(place=place, min_cpu=settings.lock.min_cpu, max_cpu=settings.lock.max_cpu)
     )
-    login = serverless_login(serverless.endpoint, deployers.application_id, deployers.secret_key)
+    logins = {
+        generation: serverless_login(serverless.endpoint, deployers.application_id, secret_key)
+        for generation, (_, secret_key) in deployers.keys.items()
+    }
 else:
+    password, alternate = settings.lock.password, settings.lock.alternate_password
     managed = LockDatabase(
         "lock",
         LockDatabaseArgs(
@@ -93,15 +101,27 @@ else:
             engine=settings.lock.engine,
             node_type=settings.lock.node_type,
             allowed_addresses=settings.lock.allowed_addresses,
-            user_password=settings.lock.password.output(),
+            user_password=password.output(),
+            alternate_password=alternate and alternate.output(),
             administrator_password=settings.lock.admin_password.output(),
         ),
     )
-    login = managed.login(settings.lock.password.output())
+    logins = {
+        generation: managed.login(
+            generation, (alternate if alternate and is_alternate(generation) else password).output()
+        )
+        for generation in settings.rotation.valid
+    }
 
 StoredSecret(
     "lock-login",
-    StoredSecretArgs(place=place, description="Login of those who deploy, at the database of the lock.", value=login),
+    StoredSecretArgs(
+        place=place,
+        description="Login of those who deploy, at the database of the lock.",
+        generation=settings.rotation.in_use,
+        value=logins[settings.rotation.in_use],
+        beside=logins,
+    ),
 )
 
 pulumi.export("registry_namespace_id", registry.namespace_id)

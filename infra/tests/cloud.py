@@ -295,7 +295,7 @@ def lay_foundation(changes: Mapping[str, object] | None = None, *, stack: str = 
         f"{FOUNDATION}:{key}": value if isinstance(value, str) else json.dumps(value)
         for key, value in (changes or {}).items()
     }
-    secret_keys = [key for key in given if key.endswith("Password")]
+    secret_keys = [key for key in given if key.endswith(("Password", "PasswordAlternate"))]
     return run(INFRA / "state" / "__main__.py", FOUNDATION, stack, {**least, **given}, secret_keys, Recorder())
 
 

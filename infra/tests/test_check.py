@@ -189,8 +189,8 @@ def test_a_foundations_file_is_checked_as_one(capsys: pytest.CaptureFixture[str]
     file = tmp_path / "Pulumi.dev.yaml"
     file.write_text(f"config: {{prefix: acme-shop, scaleway:projectId: {PROJECT_ID}, colour: red}}\n")
     assert (
-        check(capsys, file)[1].splitlines()[1]
-        == "  colour: is not a key of this stack, for example deployers or lock or prefix or registry or state"
+        check(capsys, file)[1].splitlines()[1] == "  colour: is not a key of this stack, for example "
+        "deployers or lock or prefix or registry or rotation or state"
     )
 
 

@@ -4,10 +4,7 @@
 
 use std::{fmt::Write, fs, path::Path};
 
-use stackproof_cloud::{
-    kernel::Catalogue,
-    services,
-};
+use stackproof_cloud::{kernel::Catalogue, services};
 
 #[test]
 fn the_page_of_the_api_says_what_is_declared() {

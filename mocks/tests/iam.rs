@@ -6,10 +6,7 @@ mod support;
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use stackproof_cloud::{
-    kernel::Profile,
-    services,
-};
+use stackproof_cloud::{kernel::Profile, services};
 use support::{Fixture, faulty};
 
 const IAM: &str = "/iam/v1alpha1";

@@ -11,10 +11,10 @@ use std::{
 
 use serde_json::Value;
 use stackproof::{
-    Failure, Workspace,
+    Failure, Progress, Toolchain, Workspace,
     acceptance::{Scenario, TargetName},
-    pulumi::Settings,
-    sovereign::{Home, Names},
+    pulumi::{Settings, Stack},
+    sovereign::{Ended, Home, Names, Wait},
     target::{Control, Target},
 };
 use stackproof_cloud::kernel::Profile;
@@ -24,14 +24,19 @@ use tokio::process::{Child, Command};
 /// The stack they share.
 pub const STACK: &str = "shared";
 
+/// Programs, by their folders.
+const SMALL: &str = "scenarios/programs/small";
+const WHOLE: &str = "infra";
+
 /// How long any one command may take.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// A team, its checkout and its cloud; gone when dropped.
 pub struct Team {
     root: TempDir,
     target: Arc<Target>,
     prefix: String,
+    program: &'static str,
     lease: Option<Duration>,
 }
 
@@ -95,6 +100,18 @@ impl Team {
     /// # Errors
     /// When the target cannot be reached, or a folder cannot be used.
     pub async fn begins(s: &Scenario) -> Result<Self, Failure> {
+        Self::with_program(s, SMALL).await
+    }
+
+    /// The same with the whole stack's program, application and all.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn begins_with_the_whole_stack(s: &Scenario) -> Result<Self, Failure> {
+        Self::with_program(s, WHOLE).await
+    }
+
+    async fn with_program(s: &Scenario, program: &'static str) -> Result<Self, Failure> {
         let unusable = |error: io::Error| Failure::environment("no scratch folder").because(error);
         let root = tempfile::tempdir().map_err(unusable)?;
         let target = Target::for_scenario(s.target(), &root.path().join("cloud"), Profile::Instant).await?;
@@ -106,8 +123,8 @@ impl Team {
         }
         s.secret(&target.environment().credentials().secret_key);
         let prefix = format!("team-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
-        lay_out(&Workspace::find()?, root.path(), &prefix).map_err(unusable)?;
-        let team = Self { root, target: Arc::new(target), prefix, lease: None };
+        lay_out(&Workspace::find()?, root.path(), &prefix, program).map_err(unusable)?;
+        let team = Self { root, target: Arc::new(target), prefix, program, lease: None };
         team.allow(STACK)?;
         Ok(team)
     }
@@ -168,6 +185,26 @@ impl Team {
         let state = "{forceDestroy: true}";
         let text = format!("config:\n  stackproof-foundation:lock: {lock}\n  stackproof-foundation:state: {state}\n");
         fs::write(file, text).map_err(cannot)
+    }
+
+    /// Gives the whole stack's configuration what is nobody's to write down: passwords, and the sample application.
+    ///
+    /// # Errors
+    /// When its state has no home yet, or the application cannot be pushed.
+    pub async fn prepares_the_whole_stack(&self) -> Result<(), Failure> {
+        let (settings, home) = (self.settings(STACK)?, self.home(STACK).await?);
+        let project = settings.project()?;
+        let progress = Progress::Silent;
+        let session = home.begin(&project, "stackproof up", Wait::No, &progress).await?;
+        let toolchain = Toolchain::ensure(&progress)?;
+        let prepared = async {
+            let stack = Stack::open_in(settings, session.backend(), toolchain, &self.target).await?;
+            stackproof::stack::configure(&stack, &self.target).await?;
+            stackproof::foundation::push_sample(&stack, &self.target, &progress).await
+        };
+        let prepared = session.watching(prepared).await;
+        session.finish(&Ended::plainly(prepared.is_ok(), None)).await?;
+        prepared.map(drop)
     }
 
     fn settings(&self, stack: &str) -> Result<Settings, Failure> {
@@ -342,28 +379,36 @@ impl Team {
     /// # Errors
     /// When a file cannot be written.
     pub fn add_stack(&self, stack: &str) -> Result<(), Failure> {
-        configure_stack(self.root.path(), stack, &self.prefix)
+        configure_stack(self.root.path(), stack, &self.prefix, self.program)
             .map_err(|error| Failure::environment("a stack cannot be prepared").because(error))?;
         self.allow(stack)
     }
 }
 
 /// A checkout with the small program in the place of the stack's, and everything else as it is.
-fn lay_out(workspace: &Workspace, root: &Path, prefix: &str) -> io::Result<()> {
+fn lay_out(workspace: &Workspace, root: &Path, prefix: &str, program: &str) -> io::Result<()> {
     let link = |from: PathBuf, to: PathBuf| std::os::unix::fs::symlink(from, to);
     let infra = root.join("infra");
     fs::create_dir_all(&infra)?;
     for name in ["Pulumi.yaml", "__main__.py"] {
-        link(workspace.root.join("scenarios/programs/small").join(name), infra.join(name))?;
+        link(workspace.root.join(program).join(name), infra.join(name))?;
     }
     for name in ["state", "stackproof_infra", "requirements.txt", "requirements-dev.txt"] {
         link(workspace.infra().join(name), infra.join(name))?;
     }
     link(workspace.tools(), root.join("tools"))?;
     link(workspace.root.join("scenarios"), root.join("scenarios"))?;
-    configure_stack(root, STACK, prefix)
+    configure_stack(root, STACK, prefix, program)
 }
 
-fn configure_stack(root: &Path, stack: &str, prefix: &str) -> io::Result<()> {
-    fs::write(root.join(format!("infra/Pulumi.{stack}.yaml")), format!("config:\n  small:prefix: {prefix}\n"))
+fn configure_stack(root: &Path, stack: &str, prefix: &str, program: &str) -> io::Result<()> {
+    let text = if program == SMALL {
+        format!("config:\n  small:prefix: {prefix}\n")
+    } else {
+        // What a team protects in production, a scenario has to take away again.
+        let own =
+            "  stackproof-infra:storage: {forceDestroy: true}\n  stackproof-infra:encryption: {protected: false}\n";
+        format!("config:\n  stackproof-infra:prefix: {prefix}\n{own}")
+    };
+    fs::write(root.join(format!("infra/Pulumi.{stack}.yaml")), text)
 }

@@ -9,6 +9,7 @@ use stackproof::{
     check::{self, Verdict},
     privilege,
     pulumi::Settings,
+    rotate,
     target::{CloudHome, Target},
 };
 
@@ -53,12 +54,18 @@ pub(crate) fn run(arguments: &Check) -> Result<Exit, Failure> {
     let rules = Rules::judge(&workspace, &python, arguments.target, well)?;
     let types = check::types(&workspace, &python)?;
     let configured = verdicts.iter().all(|verdict| verdict.ok);
+    let ending: Vec<_> = verdicts.iter().filter_map(|verdict| rotate::configured(&verdict.file)).collect();
     let ok = types.ok && rules.ok() && configured;
     if arguments.json {
-        let document = json!({"schema": 1, "ok": ok, "stacks": verdicts, "rules": rules.document(), "types": types});
+        let document = json!({
+            "schema": 1, "ok": ok, "stacks": verdicts, "rules": rules.document(), "types": types, "keys": ending
+        });
         anstream::println!("{document:#}");
     } else {
         verdicts.iter().for_each(show);
+        for key in &ending {
+            anstream::println!("{:>5}  {key}", "soon".yellow());
+        }
         rules.show();
         let word = if types.ok { "ok".green().to_string() } else { "wrong".red().to_string() };
         anstream::println!("{word:>5}  types of the program");

@@ -128,7 +128,9 @@ async fn start(home: &CloudHome, launch: Launch) -> Result<(), Failure> {
         anstream::println!("  control  {control}");
     }
     if soft {
-        anstream::println!("  IAM      soft: what it does not allow is let through, and told by stackproof cloud status");
+        anstream::println!(
+            "  IAM      soft: what it does not allow is let through, and told by stackproof cloud status"
+        );
     }
     anstream::println!("Use it: stackproof cloud exec -- bash");
     Ok(())

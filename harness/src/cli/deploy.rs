@@ -100,6 +100,9 @@ pub(crate) async fn run(deploy: Deploy, operation: Operation) -> Result<(), Fail
         if !ours {
             return Ok(());
         }
+        if let Some(home) = &home {
+            stackproof::rotate::align(home, stack, OWN).await?;
+        }
         configure(stack, &target).await?;
         if local && up {
             match &home {

@@ -2,19 +2,31 @@
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
+use owo_colors::OwoColorize;
 use serde_json::json;
+use stackproof::acceptance::TargetName;
+use stackproof::pulumi::Settings;
+use stackproof::rotate::{self, Key};
+use stackproof::sovereign::Names;
+use stackproof::target::{CloudHome, Target};
 use stackproof::toolchain::{Cache, Clients, Found, Toolchain};
-use stackproof::{Failure, Progress};
+use stackproof::{Failure, Progress, Workspace};
 use stackproof_planes::network::{Choice, Driver, Fabric};
 
 use super::cloud::CHOICE;
 
-/// Show the tools stackproof works with: which are there, from where, and what is missing.
+/// Show the tools stackproof works with: which are there, from where, and what is missing; and which API keys end soon.
 #[derive(Args)]
 pub(crate) struct Doctor {
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
+    /// The stack whose API keys are looked at.
+    #[arg(long, default_value = "dev")]
+    stack: String,
+    /// The cloud that it is deployed to; a local one that does not run is left alone.
+    #[arg(long, value_enum, default_value = "local")]
+    target: TargetName,
     /// Install what is missing now rather than on first need.
     #[arg(long)]
     install: bool,
@@ -35,12 +47,15 @@ impl Doctor {
         let cache = Cache::of_user()?;
         let ready = found.iter().all(Found::is_ready);
         let driver = Fabric::look(self.driver).await;
+        let keys = self.keys().await;
         if self.json {
             let document = json!({ "schema": 1, "ready": ready, "cache": cache.root(), "tools": found,
+                "keys": keys.as_ref().ok(),
                 "planes": { "driver": driver.name(), "isolation": driver.isolation() } });
             anstream::println!("{document:#}");
         } else {
             show(&found, &cache, &driver);
+            warn(&keys);
         }
         match found.iter().find_map(|found| found.missing.as_ref().filter(|_| !found.is_ready())) {
             None => Ok(()),
@@ -50,6 +65,29 @@ impl Doctor {
                 Err(Failure::environment(what).because(format!("missing: {}", missing.join(", "))).next(next))
             }
         }
+    }
+}
+
+impl Doctor {
+    /// Keys that end soon; none where there is no cloud to ask, or nothing of the stack on it.
+    async fn keys(&self) -> Result<Vec<Key>, Failure> {
+        let workspace = Workspace::find()?;
+        let cloud = CloudHome::at(&workspace.cloud_dir())?;
+        let settings = Settings::of(&workspace, &self.stack, self.target);
+        if !settings.configuration_file().exists()
+            || (self.target != TargetName::Scaleway && cloud.running().await.is_err())
+        {
+            return Ok(Vec::new());
+        }
+        let target = Target::running(self.target, &cloud).await?;
+        rotate::keys(&target, &Names::of(&settings, &target)?).await
+    }
+}
+
+fn warn(keys: &Result<Vec<Key>, Failure>) {
+    match keys {
+        Ok(keys) => keys.iter().for_each(|key| anstream::println!("{} {key}", "warning:".yellow())),
+        Err(failure) => anstream::println!("API keys were not looked at: {failure}"),
     }
 }
 

@@ -17,6 +17,7 @@ mod line;
 mod lock;
 mod pulumi;
 mod report;
+mod rotate;
 mod rules;
 mod state;
 mod verify;
@@ -91,6 +92,7 @@ enum Command {
     /// The state: init, history, show, diff, restore, backup, verify, size, recover.
     #[command(subcommand)]
     State(state::States),
+    Rotate(rotate::Rotate),
     /// Who changed what: list, verify, export.
     #[command(subcommand)]
     Audit(audit::Audits),
@@ -142,6 +144,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Pulumi(arguments) => return runtime.block_on(pulumi::run(arguments)),
         Command::Lock(command) => return runtime.block_on(lock::run(command)),
         Command::State(command) => return runtime.block_on(state::run(command)),
+        Command::Rotate(arguments) => return runtime.block_on(rotate::run(arguments)),
         Command::Audit(command) => return runtime.block_on(audit::run(command)),
     };
     runtime.block_on(work).map(|()| Exit::Success)

@@ -53,6 +53,14 @@ impl Which {
         Ok((target, settings))
     }
 
+    /// Opens the stack's own state, for what is about both.
+    pub(crate) async fn open_stack(&self) -> Result<Opened, Failure> {
+        if self.foundation {
+            return Err(Failure::usage("--foundation is for commands about one state").next("leave it out"));
+        }
+        self.open().await
+    }
+
     /// Opens it.
     pub(crate) async fn open(&self) -> Result<Opened, Failure> {
         let (target, stack) = self.stack().await?;

@@ -48,8 +48,7 @@ pub async fn granted(api: &Api) -> Result<Vec<Holder>, Failure> {
             members.filter_map(Value::as_str).any(|member| member == id)
         };
         let his: Vec<&str> = groups.iter().filter(is_member).map(|group| text(group, "id")).collect();
-        let is_his =
-            |policy: &Value| text(policy, "application_id") == id || his.contains(&text(policy, "group_id"));
+        let is_his = |policy: &Value| text(policy, "application_id") == id || his.contains(&text(policy, "group_id"));
         let grants = rules.iter().filter(|(_, policy)| is_his(policy)).flat_map(|(grants, _)| grants.iter().cloned());
         Holder { id: id.to_owned(), name: text(application, "name").to_owned(), grants: grants.collect() }
     });

@@ -262,7 +262,8 @@ mod tests {
 
     #[test]
     fn what_was_never_used_is_excess() {
-        let verdict = verdict(vec![seen("1", "app", vec![call("get", "p", READ)])], &[("Read", Some("p")), ("Write", Some("p"))]);
+        let verdict =
+            verdict(vec![seen("1", "app", vec![call("get", "p", READ)])], &[("Read", Some("p")), ("Write", Some("p"))]);
         assert_eq!(found(&verdict), [(FindingKind::Excess, "Write")]);
         assert!(verdict.findings[0].why.contains("nothing that it did needs it"));
     }
@@ -296,7 +297,8 @@ mod tests {
 
     #[test]
     fn one_of_the_same_name_before_it_counts_and_others_do_not() {
-        let calls = vec![seen("0", "app", vec![call("get", "p", READ)]), seen("2", "other", vec![call("put", "p", WRITE)])];
+        let calls =
+            vec![seen("0", "app", vec![call("get", "p", READ)]), seen("2", "other", vec![call("put", "p", WRITE)])];
         assert!(verdict(calls, &[("Read", Some("p"))]).ok);
     }
 }

@@ -379,6 +379,25 @@ impl Stack {
         serde_json::from_str(&text).map_err(|error| Failure::failed("the stack's state is no JSON").because(error))
     }
 
+    /// The same with its secrets in clear: never print it.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) async fn export_in_clear(&self) -> Result<Value, Failure> {
+        let text = self.pulumi(&["stack", "export", "--show-secrets"], None).await?;
+        // Not with the parser's words: they may quote a secret.
+        serde_json::from_str(&text).map_err(|_| Failure::failed("the stack's state is no JSON"))
+    }
+
+    /// Encrypts its secrets anew, in its configuration and in its state: what was opened with one passphrase is opened
+    /// with this one from now on. Handed over by standard input.
+    ///
+    /// # Errors
+    /// When Pulumi refuses.
+    pub(crate) async fn change_passphrase(&self, passphrase: &str) -> Result<(), Failure> {
+        self.pulumi(&["stack", "change-secrets-provider", "passphrase"], Some(passphrase)).await.map(drop)
+    }
+
     /// Does something with the stack, watching the engine's events.
     ///
     /// # Errors

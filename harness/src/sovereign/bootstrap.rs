@@ -28,7 +28,7 @@ use crate::{
 const THE_BUCKET: [&str; 3] = ["state-bucket", "state-encryption", "state-policy"];
 
 /// The project of the foundation.
-pub(super) const PROJECT: &str = "stackproof-foundation";
+pub(crate) const PROJECT: &str = "stackproof-foundation";
 
 /// Makes sure that a stack's state has a home, and that the home is as `infra/state` says.
 ///
@@ -82,7 +82,7 @@ async fn lay(names: &Names, work: Work<'_>, from: Option<Value>) -> Result<Home,
             .because(format!("{} of Secret Manager should have them", names.secrets()))
             .next(format!("stackproof state init {}", names.words()))
     })?;
-    prepare(&home, &opened, target).await?;
+    prepare(&home, &opened, target, &[home.database().user()]).await?;
     let command = home.again("stackproof state init");
     progress.say(format!("Its state moves into {}.", home.bucket().shown()));
     let state = opened.export().await?;
@@ -144,11 +144,12 @@ async fn update(home: &Home, work: Work<'_>, settings: Settings) -> Result<(), F
     let run = async {
         let opened = Stack::open_in(settings, session.backend(), work.toolchain.clone(), work.target).await?;
         foundation::place(&opened, work.settings).await?;
+        crate::rotate::align(home, &opened, PROJECT).await?;
         configure(&opened, work.target).await?;
         let outcome = opened.run_until(&Operation::Up, session.lost(), work.progress).await?;
         ended = Ended::of(&outcome);
         Outcome { next: Some(command.clone()), ..outcome }.success()?;
-        prepare(home, &opened, work.target).await
+        prepare(home, &opened, work.target, &[home.database().user()]).await
     };
     let done = session.watching(run).await;
     if done.is_err() && ended.result == Ending::Succeeded {
@@ -174,7 +175,7 @@ async fn passphrase(target: &Target, names: &Names, progress: &Progress) -> Resu
 
 /// The passwords of a managed lock, made up where nobody has set them: nobody types them. A local cloud's lock is a
 /// managed one unless told otherwise: it is reached by an address, and from this machine alone.
-async fn configure(foundation: &Stack, target: &Target) -> Result<(), Failure> {
+pub(crate) async fn configure(foundation: &Stack, target: &Target) -> Result<(), Failure> {
     if target.name() != TargetName::Scaleway && foundation.get("lock.kind").await?.is_none() {
         let lock = [("lock.kind", "managed".to_owned()), ("lock.allowedAddresses[0]", "127.0.0.1/32".to_owned())];
         foundation.set_all(&lock).await?;
@@ -195,8 +196,13 @@ async fn is_managed(foundation: &Stack) -> Result<bool, Failure> {
     Ok(foundation.get("lock.kind").await?.as_deref() == Some("managed"))
 }
 
-/// Makes the lock's tables and functions, as the database's owner.
-async fn prepare(home: &Home, foundation: &Stack, target: &Target) -> Result<(), Failure> {
+/// Makes the lock's tables and functions, as the database's owner, and lets these users deploy.
+pub(crate) async fn prepare(
+    home: &Home,
+    foundation: &Stack,
+    target: &Target,
+    deployers: &[&str],
+) -> Result<(), Failure> {
     let (owner, password) = if is_managed(foundation).await? {
         ("administrator".to_owned(), foundation.secret("lockAdminPassword").await?)
     } else {
@@ -205,9 +211,8 @@ async fn prepare(home: &Home, foundation: &Stack, target: &Target) -> Result<(),
         let bearer = answer.body["user_id"].as_str().or_else(|| answer.body["application_id"].as_str());
         (bearer.unwrap_or_default().to_owned(), who.secret_key.clone())
     };
-    let deployers = home.database().user().to_owned();
     let owner: Database = home.database_as(target, &owner, &password)?;
-    owner.prepare(&[&deployers]).await.map_err(|error| {
+    owner.prepare(deployers).await.map_err(|error| {
         unavailable("the lock's database cannot be prepared", &error, &home.again("stackproof state init"))
     })
 }

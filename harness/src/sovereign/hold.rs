@@ -146,7 +146,7 @@ impl Home {
     }
 
     /// A row about something that changed no state.
-    async fn note(&self, project: &str, command: &str, note: &str) -> Result<(), Failure> {
+    pub(crate) async fn note(&self, project: &str, command: &str, note: &str) -> Result<(), Failure> {
         let owner = owner(command);
         let entry = Entry {
             who: owner.who,

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The secret of the passphrase that states are encrypted with.
-pub(super) const PASSPHRASE: &str = "state-passphrase";
+pub(crate) const PASSPHRASE: &str = "state-passphrase";
 /// The secret of the key that the state is written with.
 const KEY: &str = "deployers-key";
 /// The secret of the login at a managed lock database.

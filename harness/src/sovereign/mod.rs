@@ -7,7 +7,7 @@
 //! - [`Session`]: one command that has the lock; [`Home::operate`] is what most commands need.
 //! - [`bootstrap`]: making a home where there is none.
 
-mod bootstrap;
+pub(crate) mod bootstrap;
 mod finish;
 mod hold;
 mod home;
@@ -18,12 +18,13 @@ mod owner;
 mod recover;
 mod search;
 mod session;
-mod vault;
+pub(crate) mod vault;
 
 pub use bootstrap::bootstrap;
 pub use finish::{Ended, Finished};
 pub use hold::Broken;
 pub use home::Home;
+pub(crate) use home::PASSPHRASE;
 pub use names::Names;
 pub use operate::Work;
 pub use recover::{Recovered, told};

@@ -27,7 +27,7 @@ pub struct Work<'a> {
 
 impl Work<'_> {
     /// The stack, with its state where the backend leads.
-    pub(super) async fn open(&self, backend: Backend) -> Result<Stack, Failure> {
+    pub(crate) async fn open(&self, backend: Backend) -> Result<Stack, Failure> {
         Stack::open_in(self.settings.clone(), backend, self.toolchain.clone(), self.target).await
     }
 }
@@ -55,10 +55,7 @@ impl Home {
         }
         let session = self.begin(&project, command, wait, work.progress).await?;
         let run = async {
-            self.foreign(self.bucket(), &session).await?;
-            if !session.had_a_state() {
-                self.refuse_lost(&project).await?;
-            }
+            self.nobody_else(&session).await?;
             // Whoever decides about pending operations by hand is not asked again.
             let decided = matches!(operation, Operation::Recover { .. });
             if !decided {
@@ -88,6 +85,21 @@ impl Home {
             Err(failure) if outcome.succeeded() => Err(failure),
             _ => Ok(outcome),
         }
+    }
+
+    /// Sees to it that a session can begin to work: nobody else does, the state is not lost, and nothing is left of a run
+    /// that was interrupted.
+    ///
+    /// # Errors
+    /// When that is not so.
+    pub(crate) async fn ready(&self, session: &Session<'_>, work: Work<'_>) -> Result<(), Failure> {
+        self.nobody_else(session).await?;
+        self.go_on(session, work).await
+    }
+
+    async fn nobody_else(&self, session: &Session<'_>) -> Result<(), Failure> {
+        self.foreign(self.bucket(), session).await?;
+        if session.had_a_state() { Ok(()) } else { self.refuse_lost(session.stack().project()).await }
     }
 
     /// Runs any other command of Pulumi's under the lock, with this terminal. Gives whether it succeeded.

@@ -14,18 +14,18 @@ use crate::{
 };
 
 /// Secrets of one stack's foundation.
-pub(super) struct Vault<'a> {
+pub(crate) struct Vault<'a> {
     api: &'a Api,
     names: &'a Names,
 }
 
 impl<'a> Vault<'a> {
-    pub(super) fn new(api: &'a Api, names: &'a Names) -> Self {
+    pub(crate) fn new(api: &'a Api, names: &'a Names) -> Self {
         Self { api, names }
     }
 
     /// The present value of a secret; none where there is no such secret.
-    pub(super) async fn read(&self, what: &str) -> Result<Option<String>, Failure> {
+    pub(crate) async fn read(&self, what: &str) -> Result<Option<String>, Failure> {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("secret_path", &self.names.secrets())
             .append_pair("secret_name", &self.names.named(what))
@@ -45,7 +45,7 @@ impl<'a> Vault<'a> {
     }
 
     /// Keeps a value under a name that is not taken yet.
-    pub(super) async fn keep(&self, what: &str, description: &str, value: &str) -> Result<(), Failure> {
+    pub(crate) async fn keep(&self, what: &str, description: &str, value: &str) -> Result<(), Failure> {
         let secret = json!({
             "name": self.names.named(what),
             "path": self.names.secrets(),

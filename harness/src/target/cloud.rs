@@ -373,7 +373,8 @@ impl CloudHome {
         }
         let launch = Launch { folder: self.folder.clone(), detached: true, planes: true, ..launch };
         let process = CloudProcess::launch(&launch).await?;
-        let running = Running { ready: process.ready.clone(), organization: process.organization.clone(), kept: launch.keep };
+        let running =
+            Running { ready: process.ready.clone(), organization: process.organization.clone(), kept: launch.keep };
         let json = serde_json::to_vec_pretty(&running).map_err(|error| unusable(&self.running_path(), &error))?;
         write_private(&self.running_path(), &json)?;
         process.detach();

@@ -11,6 +11,7 @@ import pulumi
 from pulumiverse_scaleway import databases
 
 from stackproof_infra.place import Place
+from stackproof_infra.rotation import alternate_user
 
 # The user an instance is born with. It administers; the application signs in as its own, lesser user.
 ADMINISTRATOR = "administrator"
@@ -35,6 +36,9 @@ class DatabaseArgs:
     user: str
     permission: str
     user_password: pulumi.Input[str]
+    alternate_password: pulumi.Input[str] | None = None
+    """Of a second user with the same permission, for whoever rotates: two in turn."""
+    alternate_in_use: bool = False
     administrator_password: pulumi.Input[str]
 
     def __post_init__(self) -> None:
@@ -95,27 +99,20 @@ class Database(pulumi.ComponentResource):
             region=args.place.region,
             opts=own,
         )
-        user = databases.User(
-            f"{name}-user",
-            name=args.user,
-            instance_id=instance.id,
-            region=args.place.region,
-            password=pulumi.Output.secret(args.user_password),
-            is_admin=False,
-            opts=own,
-        )
-        privilege = databases.Privilege(
-            f"{name}-privilege",
-            instance_id=instance.id,
-            region=args.place.region,
-            database_name=database.name,
-            user_name=user.name,
-            permission=args.permission,
-            opts=own,
-        )
+        privilege = in_use = self._permitted(name, "", args, database, args.user, args.user_password)
+        self.password = _once(privilege, args.user_password)
+        """Known once somebody can sign in with it."""
+        self.alternate_password = self.password
+        """Likewise, of the other user where there is one."""
+        if args.alternate_password is not None:
+            user = alternate_user(args.user)
+            # The instance changes one privilege at a time.
+            alternate = self._permitted(name, "-alternate", args, database, user, args.alternate_password, privilege)
+            self.alternate_password = _once(alternate, args.alternate_password)
+            in_use = alternate if args.alternate_in_use else privilege
         self.instance_id = instance.id
         self.database = database.name
-        self.user = privilege.user_name
+        self.user = in_use.user_name
         self.host = instance.private_network.apply(lambda private: _endpoint(private)[0])
         self.port = instance.private_network.apply(lambda private: _endpoint(private)[1])
         self.endpoint = instance.private_network.apply(lambda private: ":".join(filter(None, _endpoint(private))))
@@ -131,6 +128,40 @@ class Database(pulumi.ComponentResource):
                 "certificate": self.certificate,
             }
         )
+
+    def _permitted(
+        self,
+        name: str,
+        which: str,
+        args: DatabaseArgs,
+        database: databases.Database,
+        user: str,
+        password: pulumi.Input[str],
+        after: pulumi.Resource | None = None,
+    ) -> databases.Privilege:
+        """Creates a user of the database, then its permission there."""
+        made = databases.User(
+            f"{name}-user{which}",
+            name=user,
+            instance_id=database.instance_id,
+            region=args.place.region,
+            password=pulumi.Output.secret(password),
+            is_admin=False,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return databases.Privilege(
+            f"{name}-privilege{which}",
+            instance_id=database.instance_id,
+            region=args.place.region,
+            database_name=database.name,
+            user_name=made.name,
+            permission=args.permission,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[after] if after else None),
+        )
+
+
+def _once(privilege: databases.Privilege, password: pulumi.Input[str]) -> pulumi.Output[str]:
+    return pulumi.Output.all(privilege.user_name, pulumi.Output.secret(password)).apply(lambda known: str(known[1]))
 
 
 def _endpoint(private: databases.outputs.InstancePrivateNetwork | None) -> tuple[str, str]:

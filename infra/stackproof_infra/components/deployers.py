@@ -12,6 +12,7 @@ import pulumiverse_scaleway
 from pulumiverse_scaleway import iam
 
 from stackproof_infra.place import Place
+from stackproof_infra.rotation import FIRST, Generations, of_generation
 
 # NFR-008: the management interface serves up to five people.
 MOST_PEOPLE = 5
@@ -42,6 +43,8 @@ class DeployersArgs:
     """May be empty: who has more rights than this group needs no place in it."""
     serverless_lock: bool
     """Whether the identity signs in to a serverless database."""
+    keys: Generations = FIRST
+    """Of its API key: each is a key of its own."""
 
     def __post_init__(self) -> None:
         """Refuses a group of more people than the state is made for."""
@@ -93,22 +96,28 @@ class Deployers(pulumi.ComponentResource):
             rules=[_rule(args, _PEOPLE)],
             opts=own,
         )
-        key = iam.ApiKey(
-            f"{name}-api-key",
-            application_id=application.id,
-            # Object Storage takes the project of a request from its key.
-            default_project_id=args.place.project_id,
-            description=f"Writes the state of {args.place.prefix}-{args.place.stack}.",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
-        )
+        keys = {
+            generation: iam.ApiKey(
+                of_generation(f"{name}-api-key", generation),
+                application_id=application.id,
+                # Object Storage takes the project of a request from its key.
+                default_project_id=args.place.project_id,
+                description=f"Writes the state of {args.place.prefix}-{args.place.stack}.",
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+            )
+            for generation in args.keys.valid
+        }
         self.application_id = application.id
         self.principal = pulumi.Output.concat("application_id:", application.id)
         self.group_id = group.id
-        self.access_key = key.access_key
-        self.secret_key = pulumi.Output.secret(key.secret_key)
+        self.keys = {
+            generation: (key.access_key, pulumi.Output.secret(key.secret_key)) for generation, key in keys.items()
+        }
+        """Access key and secret key of all valid generations."""
+        self.access_key, self.secret_key = self.keys[args.keys.in_use]
         self.provider = pulumiverse_scaleway.Provider(
             f"{name}-provider",
-            access_key=key.access_key,
+            access_key=self.access_key,
             secret_key=self.secret_key,
             project_id=args.place.project_id,
             region=args.place.region,

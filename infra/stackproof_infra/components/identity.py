@@ -11,6 +11,7 @@ import pulumi
 from pulumiverse_scaleway import iam
 
 from stackproof_infra.place import Place
+from stackproof_infra.rotation import FIRST, Generations, of_generation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,8 @@ class IdentityArgs:
     policy_description: str
     key_description: str
     key_expires_at: str | None
+    keys: Generations = FIRST
+    """Of the API key: each is a key of its own."""
 
 
 class Identity(pulumi.ComponentResource):
@@ -58,19 +61,25 @@ class Identity(pulumi.ComponentResource):
             ],
             opts=own,
         )
-        key = iam.ApiKey(
-            f"{name}-api-key",
-            application_id=application.id,
-            # Object Storage takes the project of a request from its key.
-            default_project_id=args.place.project_id,
-            description=args.key_description,
-            expires_at=args.key_expires_at,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
-        )
+        keys = {
+            generation: iam.ApiKey(
+                of_generation(f"{name}-api-key", generation),
+                application_id=application.id,
+                # Object Storage takes the project of a request from its key.
+                default_project_id=args.place.project_id,
+                description=args.key_description,
+                expires_at=args.key_expires_at,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+            )
+            for generation in args.keys.valid
+        }
+        key = keys[args.keys.in_use]
         self.application_id = application.id
         self.principal = pulumi.Output.concat("application_id:", application.id)
         self.access_key = key.access_key
-        self.secret_key = pulumi.Output.secret(key.secret_key)
+        self.secret_keys = {generation: pulumi.Output.secret(key.secret_key) for generation, key in keys.items()}
+        """Those of all valid generations."""
+        self.secret_key = self.secret_keys[args.keys.in_use]
         self.register_outputs(
             {
                 "application_id": self.application_id,

@@ -16,6 +16,7 @@ from pulumiverse_scaleway import databases
 
 from stackproof_infra.components.database import ADMINISTRATOR
 from stackproof_infra.place import Place
+from stackproof_infra.rotation import alternate_user, is_alternate
 
 DATABASE = "stackproof"
 USER = "deployers"
@@ -31,6 +32,8 @@ class LockDatabaseArgs:
     allowed_addresses: Sequence[str]
     """Networks in CIDR notation that may connect; at least one."""
     user_password: pulumi.Input[str]
+    alternate_password: pulumi.Input[str] | None = None
+    """Of a second user, for whoever rotates: two in turn."""
     administrator_password: pulumi.Input[str]
 
     def __post_init__(self) -> None:
@@ -103,26 +106,14 @@ class LockDatabase(pulumi.ComponentResource):
             permission="all",
             opts=own,
         )
-        user = databases.User(
-            f"{name}-user",
-            name=USER,
-            instance_id=instance.id,
-            region=args.place.region,
-            password=pulumi.Output.secret(args.user_password),
-            is_admin=False,
-            opts=own,
-        )
-        privilege = databases.Privilege(
-            f"{name}-privilege",
-            instance_id=instance.id,
-            region=args.place.region,
-            database_name=database.name,
-            user_name=user.name,
-            # Of tables to come. What it may do with stackproof's own is said by their migrations.
-            permission="readonly",
-            # The instance changes one privilege at a time.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[owner]),
-        )
+        privilege = self._permitted(name, "", args, database, USER, args.user_password, owner)
+        self.alternate: pulumi.Output[str] | None = None
+        """The other user likewise, where there is one."""
+        if args.alternate_password is not None:
+            user = alternate_user(USER)
+            self.alternate = self._permitted(
+                name, "-alternate", args, database, user, args.alternate_password, privilege
+            ).user_name
         self.instance_id = instance.id
         self.host = instance.load_balancer.apply(lambda public: _endpoint(public)[0])
         self.port = instance.load_balancer.apply(lambda public: _endpoint(public)[1])
@@ -138,13 +129,45 @@ class LockDatabase(pulumi.ComponentResource):
             }
         )
 
-    def login(self, password: pulumi.Input[str]) -> pulumi.Output[str]:
+    def _permitted(
+        self,
+        name: str,
+        which: str,
+        args: LockDatabaseArgs,
+        database: databases.Database,
+        user: str,
+        password: pulumi.Input[str],
+        after: pulumi.Resource,
+    ) -> databases.Privilege:
+        """Creates a user of those who deploy, then its permission."""
+        made = databases.User(
+            f"{name}-user{which}",
+            name=user,
+            instance_id=database.instance_id,
+            region=args.place.region,
+            password=pulumi.Output.secret(password),
+            is_admin=False,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return databases.Privilege(
+            f"{name}-privilege{which}",
+            instance_id=database.instance_id,
+            region=args.place.region,
+            database_name=database.name,
+            user_name=made.name,
+            # Of tables to come. What it may do with stackproof's own is said by their migrations.
+            permission="readonly",
+            # The instance changes one privilege at a time.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[after]),
+        )
+
+    def login(self, generation: int, password: pulumi.Input[str]) -> pulumi.Output[str]:
         """Returns how those who deploy sign in, as JSON."""
         return _json(
             host=self.host,
             port=self.port,
             database=pulumi.Output.from_input(DATABASE),
-            user=self.user,
+            user=(is_alternate(generation) and self.alternate) or self.user,
             password=pulumi.Output.secret(password),
             certificate=self.certificate,
         )

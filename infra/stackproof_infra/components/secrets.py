@@ -3,12 +3,14 @@
 Seed: FR-005 all credentials in Secret Manager, FR-011 encryption at rest (Secret Manager encrypts what it keeps).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pulumi
 from pulumiverse_scaleway import secrets
 
 from stackproof_infra.place import Place
+from stackproof_infra.rotation import of_generation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,10 @@ class StoredSecretArgs:
     value: pulumi.Input[str]
     note: str | None = None
     """On the present version, such as why it replaced the last."""
+    generation: int = 1
+    """Which generation of the credential the value is."""
+    beside: Mapping[int, pulumi.Input[str]] = field(default_factory=dict[int, "pulumi.Input[str]"])
+    """Values of other generations that are valid too, each in a version of its own."""
 
 
 class StoredSecret(pulumi.ComponentResource):
@@ -44,14 +50,19 @@ class StoredSecret(pulumi.ComponentResource):
             path=f"/{args.place.prefix}/{args.place.stack}",
             opts=own,
         )
-        version = secrets.Version(
-            f"{name}-version",
-            secret_id=secret.id,
-            region=args.place.region,
-            description=args.note,
-            data=pulumi.Output.secret(args.value),
-            opts=own,
-        )
+        # The one of the latest generation was made last, and so is Secret Manager's latest.
+        values = {args.generation: args.value, **args.beside}
+        versions = {
+            generation: secrets.Version(
+                of_generation(f"{name}-version", generation),
+                secret_id=secret.id,
+                region=args.place.region,
+                description=args.note if generation == args.generation else None,
+                data=pulumi.Output.secret(value),
+                opts=own,
+            )
+            for generation, value in values.items()
+        }
         self.secret_id = secret.id
-        self.revision = version.revision
+        self.revision = versions[args.generation].revision
         self.register_outputs({"secret_id": self.secret_id, "revision": self.revision})

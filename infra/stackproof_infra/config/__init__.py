@@ -13,6 +13,7 @@ One file a section, with its keys, their defaults, their rules and the facts beh
 | `deployers` | required | principals who manage the bucket, at least one |
 | `databasePassword` | required, secret | the application's password |
 | `databaseAdminPassword` | required, secret | the administrator's password |
+| `databasePasswordAlternate` | none, secret | the other's of two users in turn, from the first rotation on |
 | `operators` | none | ids of the users who may look at everything and change nothing |
 | `operatorsProjectId` | none | another project, to keep the administrator's password in (see `__main__.py`) |
 | `scaleway:projectId` | SCW_DEFAULT_PROJECT_ID | the project that everything is created in |
@@ -59,6 +60,7 @@ One file a section, with its keys, their defaults, their rules and the facts beh
 | `identity.permissionSets` | as the sample needs | what the application may do (see `security.py`) |
 | `identity.description`, `identity.policyDescription`, `identity.keyDescription` | a sentence | likewise |
 | `identity.keyExpiresAt` | never | when the application's key stops working |
+| `rotation.database`, `rotation.apiKeys` | v1 | where each credential stands; `stackproof rotate` writes it |
 """
 
 from dataclasses import dataclass
@@ -69,6 +71,7 @@ from stackproof_infra.config.database import DatabaseSettings, read_database
 from stackproof_infra.config.given import Given, InvalidConfiguration, Reading, SecretText, found
 from stackproof_infra.config.network import NetworkSettings, read_network
 from stackproof_infra.config.observability import ObservabilitySettings, read_observability
+from stackproof_infra.config.rotation import RotationSettings, read_rotation
 from stackproof_infra.config.security import (
     CredentialsSettings,
     EncryptionSettings,
@@ -103,6 +106,7 @@ class Settings:
     observability: ObservabilitySettings
     credentials: CredentialsSettings
     identity: IdentitySettings
+    rotation: RotationSettings
 
 
 def load() -> Settings:
@@ -120,12 +124,13 @@ def read(given: Given) -> Settings:
     """
     with Reading(given) as reading:
         top, place = reading.top, reading.place
+        rotation = read_rotation(top.section("rotation"))
         return Settings(
             place=place,
             operators=top.texts("operators", rules.UUID),
             operators_place=operators_project(top, place),
             network=read_network(top.section("network")),
-            database=read_database(top, top.section("database")),
+            database=read_database(top, top.section("database"), rotation.database),
             serverless_database=read_serverless_database(top.section("serverlessDatabase")),
             storage=read_storage(top, top.section("storage")),
             encryption=read_encryption(top.section("encryption")),
@@ -133,4 +138,5 @@ def read(given: Given) -> Settings:
             observability=read_observability(top.section("observability")),
             credentials=read_credentials(top.section("credentials")),
             identity=read_identity(top.section("identity")),
+            rotation=rotation,
         )

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from stackproof_infra.components.database import ADMINISTRATOR
 from stackproof_infra.config.given import SecretText
+from stackproof_infra.config.rotation import read_alternate
 from stackproof_infra.reader import Section
+from stackproof_infra.rotation import Generations
 from stackproof_infra.rules import DAYS, Between, Rule, one_of, shaped
 
 ENGINE = one_of(("PostgreSQL-14", "PostgreSQL-15", "PostgreSQL-16", "PostgreSQL-17"), "PostgreSQL-15")
@@ -112,10 +114,11 @@ class DatabaseSettings:
     user: str
     permission: str
     password: SecretText
+    alternate_password: SecretText | None
     admin_password: SecretText
 
 
-def read_database(top: Section, database: Section) -> DatabaseSettings:
+def read_database(top: Section, database: Section, valid: Generations) -> DatabaseSettings:
     """Reads the section, and the passwords above it."""
     settings = DatabaseSettings(
         # 15 is the newest version that the local tier runs for real on Debian 12: what is proven is what is deployed.
@@ -131,6 +134,7 @@ def read_database(top: Section, database: Section) -> DatabaseSettings:
         user=database.text("user", DATABASE_USER, "app"),
         permission=database.text("permission", PERMISSION, "all"),
         password=SecretText(top.encrypted("databasePassword", PASSWORD)),
+        alternate_password=read_alternate(top, "databasePasswordAlternate", PASSWORD, valid),
         admin_password=SecretText(top.encrypted("databaseAdminPassword", PASSWORD)),
     )
     _settings_agree(database, settings)

@@ -14,6 +14,8 @@
 | `lock.minCpu`, `lock.maxCpu` | 0, 1 | of a serverless one: processors kept for it, and the most it grows to |
 | `lock.engine`, `lock.nodeType` | PostgreSQL-15, db-dev-s | of a managed one |
 | `lock.allowedAddresses` | required for a managed one | networks of laptops and CI, in CIDR notation |
+| `lockPasswordAlternate` | none, secret | the other's of two users in turn, from the first rotation on |
+| `rotation.deployers` | v1 | where the deployers' key and login stand; `stackproof rotate` writes it |
 | `lockPassword`, `lockAdminPassword` | required for a managed one, secret | the lock's user and administrator |
 """
 
@@ -23,8 +25,10 @@ from dataclasses import dataclass
 from stackproof_infra.components.deployers import MOST_PEOPLE
 from stackproof_infra.config.database import ENGINE, NODE_TYPE, PASSWORD
 from stackproof_infra.config.given import Given, Reading, SecretText, found
+from stackproof_infra.config.rotation import read_alternate, read_generations
 from stackproof_infra.place import Place
 from stackproof_infra.reader import Section
+from stackproof_infra.rotation import Generations
 from stackproof_infra.rules import DAYS, DESCRIPTION, REGION, REGIONS, UUID, Between, Rule, one_of
 
 PROJECT = "stackproof-foundation"
@@ -85,6 +89,7 @@ class ManagedLockSettings:
     node_type: str
     allowed_addresses: tuple[str, ...]
     password: SecretText
+    alternate_password: SecretText | None
     admin_password: SecretText
 
 
@@ -97,6 +102,8 @@ class FoundationSettings:
     deployers: tuple[str, ...]
     state: StateSettings
     lock: ServerlessLockSettings | ManagedLockSettings
+    rotation: Generations
+    """Of the deployers' API key and, where the lock is a managed database, of their login there."""
 
 
 def load() -> FoundationSettings:
@@ -114,12 +121,14 @@ def read(given: Given) -> FoundationSettings:
     """
     with Reading(given) as reading:
         top, place = reading.top, reading.place
+        rotation = _rotation(top.section("rotation"))
         return FoundationSettings(
             place=place,
             registry=_registry(top.section("registry")),
             deployers=_deployers(top),
             state=_state(top.section("state"), place),
-            lock=_lock(top, top.section("lock")),
+            lock=_lock(top, top.section("lock"), rotation),
+            rotation=rotation,
         )
 
 
@@ -160,9 +169,15 @@ def _state(state: Section, place: Place) -> StateSettings:
     return settings
 
 
-def _lock(top: Section, lock: Section) -> ServerlessLockSettings | ManagedLockSettings:
+def _rotation(rotation: Section) -> Generations:
+    valid = read_generations(rotation, "deployers")
+    rotation.refuse_unknown()
+    return valid
+
+
+def _lock(top: Section, lock: Section, valid: Generations) -> ServerlessLockSettings | ManagedLockSettings:
     managed = lock.text("kind", _KIND, SERVERLESS) == MANAGED
-    settings = _managed(top, lock) if managed else _serverless(lock)
+    settings = _managed(top, lock, valid) if managed else _serverless(lock)
     lock.refuse_unknown()
     return settings
 
@@ -181,11 +196,12 @@ def _serverless(lock: Section) -> ServerlessLockSettings:
     return settings
 
 
-def _managed(top: Section, lock: Section) -> ManagedLockSettings:
+def _managed(top: Section, lock: Section, valid: Generations) -> ManagedLockSettings:
     return ManagedLockSettings(
         engine=lock.text("engine", ENGINE, "PostgreSQL-15"),
         node_type=lock.text("nodeType", NODE_TYPE, "db-dev-s"),
         allowed_addresses=lock.texts("allowedAddresses", _NETWORK, required=True),
         password=SecretText(top.encrypted("lockPassword", PASSWORD)),
+        alternate_password=read_alternate(top, "lockPasswordAlternate", PASSWORD, valid),
         admin_password=SecretText(top.encrypted("lockAdminPassword", PASSWORD)),
     )

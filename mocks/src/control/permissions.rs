@@ -25,9 +25,9 @@ impl Permissions {
     pub(super) fn of(cloud: &Cloud) -> Self {
         let catalogue = cloud.catalogue();
         let mut widths: BTreeMap<String, usize> = BTreeMap::new();
-        let routes = catalogue.resources().flat_map(|resource| {
-            resource.all_routes().into_iter().map(|route| catalogue.allowed_by(resource, &route))
-        });
+        let routes = catalogue
+            .resources()
+            .flat_map(|resource| resource.all_routes().into_iter().map(|route| catalogue.allowed_by(resource, &route)));
         let others = identity::all_allowing().chain(crate::registry::all_allowing()).chain(services::sdb_allowing());
         for allowing in routes.chain(others) {
             for name in allowing.names() {

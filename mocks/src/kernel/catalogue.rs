@@ -29,9 +29,13 @@ impl Catalogue {
                     return Err(format!("{} is declared twice", resource.kind));
                 }
                 if let Some(name) = resource.unknown_route() {
-                    return Err(format!("{} has no route {name} to be allowed by other permission sets", resource.kind));
+                    return Err(format!(
+                        "{} has no route {name} to be allowed by other permission sets",
+                        resource.kind
+                    ));
                 }
-                if let Some(route) = resource.all_routes().iter().find(|it| resource.allowed_by(it).names().next().is_none())
+                if let Some(route) =
+                    resource.all_routes().iter().find(|it| resource.allowed_by(it).names().next().is_none())
                 {
                     return Err(format!("{} declares no permission sets for {route:?}", resource.kind));
                 }

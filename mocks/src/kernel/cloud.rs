@@ -329,8 +329,7 @@ impl Cloud {
         let about = self.named(tables, resource, call).map(|named| self.catalogue.root_of(tables, named));
         let asking = |project| self.asking(resource, route, call, Within::Project(project), about.as_ref());
         let projects = || tables.all("account.project").map(|(id, _)| id);
-        let readable: Vec<&str> =
-            projects().filter(|project| self.guard.allows(tables, &asking(project))).collect();
+        let readable: Vec<&str> = projects().filter(|project| self.guard.allows(tables, &asking(project))).collect();
         // What is told of is the project that was asked for, of many the one that is asked for by saying none.
         let asked = call.query("project_id").unwrap_or(&call.caller.default_project_id);
         let told = readable.iter().copied().find(|project| *project == asked).or(readable.first().copied());
@@ -426,12 +425,7 @@ impl Cloud {
     }
 
     /// What the request names: the item or an ancestor of it.
-    fn named<'t>(
-        &self,
-        tables: &'t Tables,
-        resource: &Resource,
-        call: &Call,
-    ) -> Option<Named<'t>> {
+    fn named<'t>(&self, tables: &'t Tables, resource: &Resource, call: &Call) -> Option<Named<'t>> {
         let resource = self.catalogue.stored(resource);
         let ids = call.ids();
         let kinds = std::iter::successors(Some(resource), |resource| self.catalogue.get(resource.parent()?));

@@ -34,15 +34,14 @@ pub use clock::{Clock, Profile, by_time, moment, older, rfc3339};
 pub use cloud::{Cloud, Observation, Within};
 pub use event::Event;
 pub use field::{Compute, Field, Rule, computed, optional, required};
-pub use guard::{
-    Action, Allowing, Asking, Authorize, Denial, Enforcement, Guard, Observed, ObservedCall, watched,
-};
+pub use guard::{Action, Allowing, Asking, Authorize, Denial, Enforcement, Guard, Observed, ObservedCall, watched};
 pub use id::{Ids, is_uuid};
 pub use journal::{Durability, JournalError};
 pub use record::{Passage, Record};
 pub use refusal::{ArgumentFault, Reason, Refusal};
 pub use resource::{
-    Access, OnDelete, OnFinding, OnMaking, OnPreparing, Operation, Product, Resource, Route, Scope, Shape, States, Work, states,
+    Access, OnDelete, OnFinding, OnMaking, OnPreparing, Operation, Product, Resource, Route, Scope, Shape, States,
+    Work, states,
 };
 pub use store::{Options, Store, StoreError, Tables, Transaction};
 pub use view::{OnSaying, Tell, View, Viewed, told};

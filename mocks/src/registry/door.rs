@@ -15,9 +15,9 @@ use super::{
     tags, uploads,
 };
 use crate::{
+    api::origin,
     gateway::{Region, Service},
     kernel::{Access, Blobs, Caller, Guard, Store},
-    api::origin,
 };
 
 /// What says that this is a registry.

@@ -43,7 +43,10 @@ async fn a_header_that_is_no_text_is_no_key() {
     let request = Request::builder().uri(SECRETS).header("x-auth-token", &b"\xff\xfe\x80"[..]);
     let answer = fixture.api.handle(request.body(Body::empty()).unwrap()).await;
     assert_eq!(answer.status(), 401);
-    let two = Request::builder().uri(SECRETS).header("x-auth-token", "x").header("x-auth-token", &fixture.organization.secret_key);
+    let two = Request::builder()
+        .uri(SECRETS)
+        .header("x-auth-token", "x")
+        .header("x-auth-token", &fixture.organization.secret_key);
     assert_eq!(fixture.api.handle(two.body(Body::empty()).unwrap()).await.status(), 401, "the first one counts");
 }
 
@@ -82,7 +85,12 @@ async fn another_organisations_key_finds_nothing_here() {
         ("DELETE", secret.clone()),
         ("GET", format!("{SECRETS}?project_id={project}&page_size=100")),
         ("POST", format!("{key}/decrypt")),
-        ("GET", format!("/secret-manager/v1beta1/regions/fr-par/secrets-by-path/versions/1/access?secret_name=one&secret_path=/app&project_id={project}")),
+        (
+            "GET",
+            format!(
+                "/secret-manager/v1beta1/regions/fr-par/secrets-by-path/versions/1/access?secret_name=one&secret_path=/app&project_id={project}"
+            ),
+        ),
         ("GET", format!("/cockpit/v1/grafana?project_id={project}")),
         ("GET", format!("{IAM}/users/{}", fixture.organization.owner_id)),
         ("GET", format!("{IAM}/api-keys/{}", fixture.organization.access_key)),

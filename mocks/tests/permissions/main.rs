@@ -67,8 +67,16 @@ async fn kept(fixture: &Fixture) -> (String, String) {
 #[case::reading_keys("KeyManagerReadOnly", "GET {key}/public-key", "POST {key}/encrypt")]
 #[case::all_reading("AllProductsReadOnly", "GET {secret}", "GET {secret}/versions/1/access")]
 #[case::everything("AllProductsFullAccess", "GET {secret}/versions/1/access", "GET /iam/v1alpha1/applications")]
-#[case::networks("PrivateNetworksReadOnly", "GET /vpc/v2/regions/fr-par/private-networks", "GET /vpc/v2/regions/fr-par/vpcs")]
-#[case::a_projects_own("ObservabilityReadOnly", "GET /cockpit/v1/grafana", "POST /cockpit/v1/grafana/sync-data-sources")]
+#[case::networks(
+    "PrivateNetworksReadOnly",
+    "GET /vpc/v2/regions/fr-par/private-networks",
+    "GET /vpc/v2/regions/fr-par/vpcs"
+)]
+#[case::a_projects_own(
+    "ObservabilityReadOnly",
+    "GET /cockpit/v1/grafana",
+    "POST /cockpit/v1/grafana/sync-data-sources"
+)]
 #[tokio::test]
 async fn a_permission_set_allows_what_is_documented_and_no_more(
     #[case] set: &str,
@@ -206,7 +214,10 @@ fn a_route_without_permission_sets_cannot_be_declared() {
     let tea = || Resource::new("tea.cup").at("/tea/v1/cups/{cup_id}").fields([required("name").text(1..=20)]);
     let fault = |resource| Catalogue::new(product(resource)).err().unwrap_or_default();
     assert_eq!(fault(tea()), "tea.cup declares no permission sets for POST /tea/v1/cups");
-    assert_eq!(fault(tea().permissions(&["TeaReadOnly"], &[])), "tea.cup declares no permission sets for POST /tea/v1/cups");
+    assert_eq!(
+        fault(tea().permissions(&["TeaReadOnly"], &[])),
+        "tea.cup declares no permission sets for POST /tea/v1/cups"
+    );
     let unknown = tea().permissions(&["TeaReadOnly"], &["TeaFullAccess"]).allowing(&["drink"], &["TeaDrink"]);
     assert!(fault(unknown).contains("no route drink"));
     let nothing = tea().permissions(&["TeaReadOnly"], &["TeaFullAccess"]).allowing(&["DELETE"], &[]);
@@ -248,7 +259,9 @@ async fn no_route_is_open_to_whoever_holds_nothing() {
 #[tokio::test]
 async fn a_rule_of_nonsense_is_refused() {
     let fixture = Fixture::new();
-    for rules in [json!([1]), json!("x"), json!([{"permission_set_names": [1]}]), json!([{"condition": 1}]), Value::Bool(true)] {
+    for rules in
+        [json!([1]), json!("x"), json!([{"permission_set_names": [1]}]), json!([{"condition": 1}]), Value::Bool(true)]
+    {
         let policy = json!({"name": "p", "no_principal": true, "rules": rules});
         let answer = fixture.post(&format!("{IAM}/policies"), policy).await;
         assert_eq!(answer.status, 400, "{rules}: {}", answer.body);

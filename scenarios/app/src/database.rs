@@ -32,6 +32,8 @@ pub(crate) struct Note {
 /// How the application reaches its database.
 #[derive(Debug, Serialize)]
 pub(crate) struct Connection {
+    /// Whom it is signed in as.
+    pub(crate) user: String,
     /// The server's address as the server sees it.
     pub(crate) server: Option<String>,
     /// Likewise ours.
@@ -119,11 +121,11 @@ impl Database {
 
     /// How it is connected to.
     pub(crate) async fn connection(&self) -> Result<Connection, Unavailable> {
-        let statement = "SELECT host(inet_server_addr()), host(inet_client_addr()), version, cipher
+        let statement = "SELECT session_user::text, host(inet_server_addr()), host(inet_client_addr()), version, cipher
             FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
         let row = self.client().await?.query_one(statement, &[]).await;
         let row = row.map_err(|error| Unavailable(told(&error)))?;
-        Ok(Connection { server: row.get(0), client: row.get(1), tls: row.get(2), cipher: row.get(3) })
+        Ok(Connection { user: row.get(0), server: row.get(1), client: row.get(2), tls: row.get(3), cipher: row.get(4) })
     }
 }
 

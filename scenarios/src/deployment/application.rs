@@ -145,7 +145,11 @@ impl Application<'_> {
         let web = self.of.target.web()?;
         let led = web.get_with_token(&format!("{}/assets/called.txt", self.url()?), &key).await?;
         let page = web.get(&led.location).await?;
-        if page.text == "called" { Ok(page) } else { Err(Failure::failed("the asset is not served").because(page.text)) }
+        if page.text == "called" {
+            Ok(page)
+        } else {
+            Err(Failure::failed("the asset is not served").because(page.text))
+        }
     }
 
     /// The value of a secret of the stack's, by its name.

@@ -221,7 +221,9 @@ impl<'a> Rights<'a> {
 fn judged(status: u16, what: &str, denied: bool) -> Result<bool, Failure> {
     match status {
         403 if denied => Ok(false),
-        401 | 403 | 500.. => Err(Failure::failed(format!("{what} was answered {status}, which says nothing of permissions"))),
+        401 | 403 | 500.. => {
+            Err(Failure::failed(format!("{what} was answered {status}, which says nothing of permissions")))
+        }
         _ => Ok(true),
     }
 }

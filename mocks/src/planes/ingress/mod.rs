@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::containers::Plane;
 use crate::{
+    api::origin,
     gateway::Plain,
     identity,
-    api::origin,
     kernel::{Guard, Store},
     services::containers_plane::{self as plane, Route},
 };
@@ -32,12 +32,7 @@ enum Way {
 }
 
 /// Answers a request by the container that its host names.
-pub(super) async fn answer(
-    store: &Store,
-    guard: &Guard,
-    containers: &Plane,
-    request: Request<Body>,
-) -> Response<Body> {
+pub(super) async fn answer(store: &Store, guard: &Guard, containers: &Plane, request: Request<Body>) -> Response<Body> {
     match way(store, guard, &request) {
         Way::Refused(status, message) => refusal(status, &message),
         Way::Elsewhere(location) => {

@@ -196,7 +196,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_evaluated_is_not_met() {
-        for expression in ["request.nothing == 1", "nobody", "1 / 0 == 1", "request.ip", "request.time == 'x'", "1 == 'a'"]
+        for expression in
+            ["request.nothing == 1", "nobody", "1 / 0 == 1", "request.ip", "request.time == 'x'", "1 == 'a'"]
         {
             assert!(!met(expression, None), "{expression}");
         }

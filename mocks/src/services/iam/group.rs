@@ -12,10 +12,7 @@ const MEMBERS: [(&str, &str, &str); 2] =
 pub(super) fn group() -> Resource {
     let fields = [required("name").text(1..=64), optional("description").text(0..=200), optional("tags").strings()];
     resource("iam.group", "/iam/v1alpha1/groups/{group_id}")
-        .permissions(
-            &["IAMReadOnly", "IAMGroupReadOnly"],
-            &["IAMManager", "OrganizationManager", "IAMGroupManager"],
-        )
+        .permissions(&["IAMReadOnly", "IAMGroupReadOnly"], &["IAMManager", "OrganizationManager", "IAMGroupManager"])
         .fields(fields.into_iter().chain(editable()))
         .filters(&["name"])
         .order(&["created_at", "updated_at", "name"])

@@ -46,10 +46,7 @@ pub(super) fn user() -> Resource {
         computed("deletable", |_| Ok(json!(true))),
     ];
     resource("iam.user", ITEM)
-        .permissions(
-            &["IAMReadOnly", "IAMUserReadOnly"],
-            &["IAMManager", "OrganizationManager", "IAMUserManager"],
-        )
+        .permissions(&["IAMReadOnly", "IAMUserReadOnly"], &["IAMManager", "OrganizationManager", "IAMUserManager"])
         .fields(person().into_iter().chain(fields))
         .filters(&["mfa", "type"])
         .order(&["created_at", "updated_at", "email", "username", "last_login"])

@@ -24,9 +24,8 @@ const SIGN: &[&str] = &["KeyManagerKeySign", "KeyManagerFullAccess"];
 const VERIFY: &[&str] = &["KeyManagerKeyVerify", "KeyManagerFullAccess"];
 
 /// Changes to a key and its material that neither make nor delete the key.
-const WRITES: &[&str] = &[
-    "PATCH", "rotate", "protect", "unprotect", "enable", "disable", "import-key-material", "delete-key-material",
-];
+const WRITES: &[&str] =
+    &["PATCH", "rotate", "protect", "unprotect", "enable", "disable", "import-key-material", "delete-key-material"];
 
 const KEY: &str = "key_manager.key";
 

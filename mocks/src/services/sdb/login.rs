@@ -45,14 +45,8 @@ pub(crate) fn login(cloud: &Cloud, key: &str, user: &str, password: &str, name: 
         let Some(record) = tables.get(plane::KIND, key) else { return Verdict::NoDatabase };
         let within = Within::Project(record.text("project_id"));
         let about = Some((plane::KIND, key, record.as_ref()));
-        let asking = |action, allowing| Asking {
-            caller: &caller,
-            action,
-            allowing,
-            within,
-            about,
-            now: store.clock().now(),
-        };
+        let asking =
+            |action, allowing| Asking { caller: &caller, action, allowing, within, about, now: store.clock().now() };
         let holds = |sets| guard.allows(tables, &asking(Action("postgres", "log in"), Allowing::new(sets)));
         let place = ROLES.iter().position(|(_, _, sets)| holds(*sets));
         let role = match place.and_then(|place| Some((place, ROLES.get(place)?))) {
