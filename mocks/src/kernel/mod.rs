@@ -16,11 +16,13 @@ mod event;
 mod field;
 mod id;
 mod journal;
+mod key;
 mod operate;
 mod page;
 mod record;
 mod refusal;
 mod resource;
+mod sealed;
 mod store;
 mod view;
 
@@ -35,6 +37,7 @@ pub use event::Event;
 pub use field::{Compute, Field, Rule, computed, optional, required};
 pub use id::{Ids, is_uuid};
 pub use journal::{Durability, JournalError};
+pub use key::{DataKey, KeyError, ROOT_KEY_VARIABLE, RootKey};
 pub use record::{Passage, Record};
 pub use refusal::{ArgumentFault, Reason, Refusal};
 pub use resource::{
