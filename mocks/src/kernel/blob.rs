@@ -8,7 +8,7 @@
 use std::{
     collections::HashMap,
     fs,
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter},
     ops::Range,
     path::{Path, PathBuf},
     pin::Pin,

@@ -1,12 +1,14 @@
 //! Key Manager. API reference: Key Manager API v1alpha1.
 //!
 //! Keys encrypt, decrypt, sign and verify for real. Deletion is soft: a deleted key is still answered, with its
-//! state `scheduled_for_deletion`, and hidden in lists (recorded).
+//! state `scheduled_for_deletion`, and hidden in lists (recorded), for seven days (documented).
 
 mod asymmetric;
 mod key;
-mod material;
+pub(super) mod material;
 mod using;
+
+pub(super) use key::usable;
 
 use crate::kernel::Product;
 
@@ -14,7 +16,7 @@ use crate::kernel::Product;
 const READ: &[&str] = &["KeyManagerReadOnly"];
 const WRITE: &[&str] = &["KeyManagerFullAccess"];
 
-const KEY: &str = "key_manager.key";
+pub(super) const KEY: &str = "key_manager.key";
 
 pub(super) fn product() -> Product {
     Product { name: "key_manager", title: "Key Manager", resources: vec![key::key()] }
