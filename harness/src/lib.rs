@@ -16,6 +16,7 @@ pub mod progress;
 pub mod pulumi;
 pub mod report;
 pub mod runner;
+pub mod scan;
 pub mod sovereign;
 pub mod stack;
 pub mod target;

@@ -6,6 +6,6 @@ mod deployment;
 mod inventory;
 mod team;
 
-pub use deployment::{Adopted, Application, Deployment, Principal, Setting, changed, updates};
+pub use deployment::{Adopted, Application, Deployment, Principal, Reader, Setting, changed, updates};
 pub use inventory::{Inventory, LEFT_BY_SCALEWAY};
 pub use team::{STACK, Said, Team};

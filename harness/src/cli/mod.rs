@@ -16,6 +16,7 @@ mod line;
 mod lock;
 mod pulumi;
 mod report;
+mod scan;
 mod state;
 mod verify;
 mod which;
@@ -45,6 +46,7 @@ enum Command {
     BenchResponder(bench::Responder),
     Report(report::Report),
     Doctor(doctor::Doctor),
+    Scan(scan::Arguments),
     /// The local Scaleway cloud: start, stop, status, exec.
     #[command(subcommand)]
     Cloud(cloud::Cloud),
@@ -130,6 +132,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Refresh(arguments) => deploy::run(arguments, Operation::Refresh).boxed(),
         Command::Destroy(arguments) => deploy::run(arguments, Operation::Destroy).boxed(),
         Command::Pulumi(arguments) => return runtime.block_on(pulumi::run(arguments)),
+        Command::Scan(arguments) => return runtime.block_on(scan::run(arguments)),
         Command::Lock(command) => return runtime.block_on(lock::run(command)),
         Command::State(command) => return runtime.block_on(state::run(command)),
         Command::Audit(command) => return runtime.block_on(audit::run(command)),

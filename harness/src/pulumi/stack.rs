@@ -338,6 +338,14 @@ impl Stack {
         serde_json::from_str(&text).map_err(|error| Failure::failed("the stack's outputs are no JSON").because(error))
     }
 
+    /// Its outputs as whoever asks for them is shown them, secrets masked.
+    ///
+    /// # Errors
+    /// When Pulumi refuses.
+    pub async fn shown_outputs(&self) -> Result<String, Failure> {
+        self.pulumi(&["stack", "output", "--json"], None).await
+    }
+
     /// Its state, secrets encrypted, as `pulumi stack export` writes it.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use oci_client::{Reference, secrets::RegistryAuth};
 
 use super::Scan;
-use crate::{Failure, image::registry_client, target::Target};
+use crate::{Failure, image::{NO_LOGIN, registry_client}, target::Target};
 
 impl Scan {
     /// Searches an image: its manifest, its configuration (which has its environment and how it was built), its layers.
@@ -17,7 +17,7 @@ impl Scan {
         let reference: Reference = image.parse().map_err(|error| failed(&error))?;
         let client = registry_client(target.environment())?;
         let secret_key = target.environment().credentials().secret_key.clone();
-        let login = RegistryAuth::Basic("nologin".into(), secret_key);
+        let login = RegistryAuth::Basic(NO_LOGIN.into(), secret_key);
         let pulled = client.pull_image_manifest(&reference, &login).await;
         let (manifest, _) = pulled.map_err(|error| failed(&error))?;
         let text = serde_json::to_vec(&manifest).map_err(|error| failed(&error))?;

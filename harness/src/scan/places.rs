@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use super::Scan;
 use crate::{Failure, target::ObjectStorage};
@@ -19,7 +19,7 @@ pub(super) fn next(place: &str) -> &'static str {
 }
 
 impl Scan {
-    /// Searches every file below a folder, but for those of these names.
+    /// Searches every file below a folder, but for files and folders of these names.
     ///
     /// # Errors
     /// When the folder or a file in it cannot be read: what is not searched is not free of findings.
@@ -29,7 +29,8 @@ impl Scan {
                 .because(error)
                 .next(format!("ls -lR {}", folder.display()))
         };
-        for entry in WalkDir::new(folder) {
+        let wanted = |entry: &DirEntry| entry.depth() == 0 || !but.iter().any(|name| entry.file_name() == *name);
+        for entry in WalkDir::new(folder).into_iter().filter_entry(wanted) {
             let entry = match entry {
                 Ok(entry) => entry,
                 // Gone while the folder was read.
@@ -41,8 +42,7 @@ impl Scan {
                 }
                 Err(error) => return Err(unreadable(&error)),
             };
-            let name = entry.file_name().to_string_lossy();
-            if !entry.file_type().is_file() || but.contains(&name.as_ref()) {
+            if !entry.file_type().is_file() {
                 continue;
             }
             match std::fs::read(entry.path()) {
