@@ -129,9 +129,9 @@ async fn fill(api: &Api, storage: &ObjectStorage) -> Vec<Credential> {
         "password": format!("{}!A1", value("database")),
     });
     made(api, &regional("rdb/v1", "instances"), instance).await;
-    assert_eq!(storage.create_bucket("b").await.unwrap(), 200);
+    assert_eq!(storage.create_bucket("canaries").await.unwrap(), 200);
     let object = value("object").repeat(10_000).into_bytes();
-    assert_eq!(storage.put("b", "k", object).await.unwrap(), 200);
+    assert_eq!(storage.put("canaries", "k", object).await.unwrap(), 200);
     vec![
         canary("secret"),
         canary("material"),
@@ -182,7 +182,7 @@ async fn nothing_can_be_read_in_the_state_directory() {
         let cloud = CloudProcess::launch(&launch).await.unwrap();
         let environment = cloud.environment(true);
         let storage = ObjectStorage::new(&environment, Some(&cloud.ready().s3_url)).unwrap();
-        let (status, object) = storage.get("b", "k").await.unwrap();
+        let (status, object) = storage.get("canaries", "k").await.unwrap();
         assert_eq!((status, object.len()), (200, value("object").len() * 10_000));
         let api = Api::new(&environment).unwrap();
         let secrets = api.get(&api.regional("secret-manager/v1beta1", "secrets")).await.unwrap().body;

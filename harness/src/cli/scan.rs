@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     credentials.push(Credential::new("the deployer's key", &who.secret_key));
 
     let mut scan = Scan::new(&credentials)?;
-    scan.folder("state", &settings.folder, &["plugins"])?;
+    scan.folder("state", &settings.folder, &["plugins", stack.profile()])?;
     for bucket in &arguments.bucket {
         scan.bucket("state", &target.object_storage()?.in_project(&project), bucket).await?;
     }

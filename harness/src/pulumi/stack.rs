@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use super::{Operation, Outcome, run};
+use super::{Operation, Outcome, login::Login, run};
 use crate::{
     Failure, Progress, Toolchain, Workspace,
     acceptance::TargetName,
@@ -140,6 +140,7 @@ pub struct Stack {
     settings: Settings,
     toolchain: Toolchain,
     environment: Environment,
+    login: Login,
     /// What Pulumi needs besides the cloud.
     variables: Vec<(String, String)>,
     /// What must not be in its environment.
@@ -222,7 +223,10 @@ impl Stack {
         settings.lay_out()?;
         let mut variables = toolchain.environment(&settings.folder.join("pulumi-home"))?;
         variables.extend(backend.variables);
+        // A path of its own, wherever Pulumi runs.
+        let folder = std::path::absolute(&settings.folder).unwrap_or_else(|_| settings.folder.clone());
         let stack = Self {
+            login: Login::write(&folder, target.environment())?,
             environment: target.environment().clone(),
             settings,
             toolchain,
@@ -237,6 +241,11 @@ impl Stack {
     /// Where it keeps its things.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The name of the file in its folder that tells Pulumi who deploys, as long as the stack is open.
+    pub fn profile(&self) -> &str {
+        self.login.file_name()
     }
 
     /// The stack's name.
@@ -401,6 +410,7 @@ impl Stack {
         };
         command.current_dir(self.settings.layout()).kill_on_drop(true);
         self.environment.apply(&mut command);
+        self.login.apply(&mut command);
         for name in self.unwanted {
             command.env_remove(name);
         }

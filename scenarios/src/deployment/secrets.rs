@@ -206,7 +206,7 @@ impl Deployment {
     /// When a place cannot be searched.
     pub async fn scan(&self, s: &Scenario, credentials: &[Credential], forked: Option<&Path>) -> Result<Scan, Failure> {
         let mut scan = Scan::new(credentials)?;
-        scan.folder("state", &self.stack.settings().folder, &["plugins"])?;
+        scan.folder("state", &self.stack.settings().folder, &["plugins", self.stack.profile()])?;
         scan.bytes("outputs", "pulumi stack output", self.stack.shown_outputs().await?.as_bytes());
         scan.folder("report", s.folder(), &[])?;
         scan.bucket("buckets", &self.storage()?, &self.named("assets")).await?;
