@@ -30,8 +30,12 @@ async fn us3_2_secrets_are_encrypted_and_read_by_the_authorised_only() {
         let names: Vec<&str> = stored.iter().map(|(name, _)| name.as_str()).collect();
         let expected = ["database-password", "application-key", "telemetry-token"];
         let has = |seen: &Vec<&str>| expected.iter().all(|own| seen.iter().any(|name| name.ends_with(own)));
-        s.then("every credential of the application is there", Probe::fact("GET …/secrets", names), matches("all", has))
-            .await?;
+        s.then(
+            "every credential of the application is there",
+            Probe::fact("GET …/secrets", names),
+            matches("all", has),
+        )
+        .await?;
         let apart = stack.secrets(&operators).await?;
         s.then("and the administrator's in the operators' project", Probe::fact("GET …/secrets", apart.len()), is(1))
             .await?;
@@ -58,7 +62,12 @@ async fn us3_2_secrets_are_encrypted_and_read_by_the_authorised_only() {
         for (name, permission_sets) in others {
             let other = stack.other_reader(s, name, permission_sets).await?;
             let read = Probe::new("GET …/access", async || other.reads_all(&everything).await).once();
-            s.then(&format!("a {name} is refused each"), read, matches("403 for each", all_are(403))).await?;
+            s.then(
+                &format!("another application, {name}, is refused each"),
+                read,
+                matches("403 for each", all_are(403)),
+            )
+            .await?;
             stack.dismiss_reader(&other).await?;
         }
 
@@ -79,6 +88,7 @@ async fn us3_2_secrets_are_encrypted_and_read_by_the_authorised_only() {
         let mut expected = vec!["buckets", "images", "processes", "report", "state"];
         if forked.is_some() {
             expected.extend(["cloud", "logs"]);
+            expected.extend(stack.planes()?.map(|_| "planes"));
             expected.sort_unstable();
         }
         s.then("the same search finds it in each", Probe::fact("stackproof scan", places), is(expected)).await?;
@@ -97,7 +107,7 @@ fn value(name: &str) -> String {
     format!("Canary-{name}-5f0c2d71e6")
 }
 
-/// What made of these requests gives back a value that has to stay secret.
+/// What a request made.
 async fn made(api: &Api, path: &str, body: Value) -> Value {
     let answer = api.send(Method::POST, path, Some(body)).await.unwrap();
     assert!(answer.status < 300, "POST {path}: {} {}", answer.status, answer.body);

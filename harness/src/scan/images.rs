@@ -3,7 +3,11 @@
 use oci_client::{Reference, secrets::RegistryAuth};
 
 use super::Scan;
-use crate::{Failure, image::{NO_LOGIN, registry_client}, target::Target};
+use crate::{
+    Failure,
+    image::{NO_LOGIN, registry_client},
+    target::Target,
+};
 
 impl Scan {
     /// Searches an image: its manifest, its configuration (which has its environment and how it was built), its layers.

@@ -150,7 +150,8 @@ mod tests {
     const CANARY: &str = "canary/7f3a?9c1e\"55d2&b806";
 
     fn found(bytes: &[u8]) -> Vec<Finding> {
-        let mut scan = Scan::new(&[Credential::new("canary", CANARY), Credential::new("other", "another-value")]).unwrap();
+        let mut scan =
+            Scan::new(&[Credential::new("canary", CANARY), Credential::new("other", "another-value")]).unwrap();
         scan.bytes("state", "here", bytes);
         scan.findings()
     }

@@ -11,7 +11,9 @@ use crate::{Failure, target::ObjectStorage};
 pub(super) fn next(place: &str) -> &'static str {
     match place {
         "state" | "outputs" => "mark the value as secret in infra/ (pulumi.Output.secret), then stackproof up",
-        "processes" => "stackproof cloud stop && stackproof cloud start, and give it to the process that needs it alone",
+        "processes" => {
+            "stackproof cloud stop && stackproof cloud start, and give it to the process that needs it alone"
+        }
         "images" => "build the image without it, stackproof image push, and replace the credential",
         "cloud" => "stackproof cloud stop && stackproof cloud reset, and replace the credential",
         _ => "remove the file, and replace the credential",

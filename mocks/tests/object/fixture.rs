@@ -90,7 +90,8 @@ impl Fixture {
     /// One that keeps contents in files.
     pub async fn in_files() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut fixture = Self::over(memory(), Blobs::in_folder(folder.path(), &DataKey::random().unwrap()).unwrap()).await;
+        let mut fixture =
+            Self::over(memory(), Blobs::in_folder(folder.path(), &DataKey::random().unwrap()).unwrap()).await;
         fixture._folder = Some(folder);
         fixture
     }

@@ -15,7 +15,7 @@ use stackproof::{
     foundation,
     image::{self, Source},
     scan::{Credential, Scan, described, stored},
-    target::{Api, CloudHome},
+    target::{Api, CloudHome, ObjectStorage},
 };
 
 use super::Deployment;
@@ -219,12 +219,15 @@ impl Deployment {
             let home = self.cloud_home()?;
             // Where the deployer's key is kept.
             scan.folder("logs", home.folder(), &["organization.json", "running.json"])?;
-            let planes = home.planes_dir(false)?;
-            if planes.exists() {
+            if let Some(planes) = self.planes()? {
                 scan.folder("planes", &planes, &[])?;
             }
         }
-        scan.processes(|process, credential| process.contained && credential != "the deployer's key")?;
+        // The application has its own in its environment, and nobody else's.
+        let others = ["the deployer's key", "databaseAdminPassword"];
+        scan.processes(|process, credential| {
+            process.contained && !others.contains(&credential) && !credential.ends_with("-admin-password")
+        })?;
         Ok(scan)
     }
 
@@ -239,6 +242,7 @@ impl Deployment {
         if let Some(forked) = forked {
             files.push(forked.join("canary"));
             files.push(self.cloud_home()?.folder().join("canary"));
+            files.extend(self.planes()?.map(|planes| planes.join("canary")));
         }
         let unusable = |error: std::io::Error| Failure::environment("no canary could be planted").because(error);
         for file in &files {
@@ -286,7 +290,15 @@ impl Deployment {
         CloudHome::at(&self.folder.path().join("cloud"))
     }
 
-    fn storage(&self) -> Result<stackproof::target::ObjectStorage, Failure> {
+    /// The folder of what runs behind the local cloud, if anything does.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn planes(&self) -> Result<Option<PathBuf>, Failure> {
+        Ok(Some(self.cloud_home()?.planes_dir(false)?).filter(|folder| folder.exists()))
+    }
+
+    fn storage(&self) -> Result<ObjectStorage, Failure> {
         Ok(self.target.object_storage()?.in_project(&self.project))
     }
 

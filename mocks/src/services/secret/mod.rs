@@ -107,11 +107,7 @@ fn refuse_taken(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
 
 fn plain_name(value: &Value) -> Result<(), String> {
     let name = value.as_str().unwrap_or_default();
-    if is_plain(name) {
-        Ok(())
-    } else {
-        Err("must consist of letters, digits, '-', '_' and '.'".into())
-    }
+    if is_plain(name) { Ok(()) } else { Err("must consist of letters, digits, '-', '_' and '.'".into()) }
 }
 
 /// Documented: names "of 1 to 255 alphanumeric characters, dots, underscores, and dashes". Dots alone are no name.

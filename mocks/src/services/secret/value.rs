@@ -28,7 +28,8 @@ pub(super) fn check_key(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
     }
     let here = |field: &str, record: &Record| record.text(field) == making.text(field);
     let found = making.tx.get(KEY, &id).filter(|key| here("region", key) && here("project_id", key));
-    let key = found.ok_or_else(|| Refusal::argument("key_id", Reason::Unknown, "no such key in the secret's project"))?;
+    let key =
+        found.ok_or_else(|| Refusal::argument("key_id", Reason::Unknown, "no such key in the secret's project"))?;
     if material::of(key) != "aes_256_gcm" {
         return Err(Refusal::argument("key_id", Reason::Constraint, "must be a key of symmetric encryption"));
     }
@@ -47,7 +48,12 @@ fn key_of<'t>(tables: &'t Tables, secret: &Record) -> Result<&'t Record, Refusal
 }
 
 /// Encrypts a version's value, which is not kept otherwise.
-pub(super) fn seal(tx: &mut Transaction<'_>, secret: &Record, version: &mut Record, value: &[u8]) -> Result<(), Refusal> {
+pub(super) fn seal(
+    tx: &mut Transaction<'_>,
+    secret: &Record,
+    version: &mut Record,
+    value: &[u8],
+) -> Result<(), Refusal> {
     let project = secret.text("project_id");
     if secret.text("key_id").is_empty() && tx.get(INTERNAL, project).is_none() {
         let mut internal = Record::default();

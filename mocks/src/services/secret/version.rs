@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{RETENTION, ephemeral, refuse_deleted, value};
 use crate::kernel::{
-    Act, Answer, Look, Making, Passage, Reason, Record, Refusal, Resource, Tables, computed, moment, optional, required,
-    rfc3339, states,
+    Act, Answer, Look, Making, Passage, Reason, Record, Refusal, Resource, Tables, computed, moment, optional,
+    required, rfc3339, states,
 };
 
 const ITEM: &str = "/secret-manager/v1beta1/regions/{region}/secrets/{secret_id}/versions/{revision}";
