@@ -19,6 +19,7 @@ pub mod pulumi;
 pub mod report;
 pub mod rotate;
 pub mod runner;
+pub mod scan;
 pub mod sovereign;
 pub mod stack;
 pub mod target;

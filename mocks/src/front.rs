@@ -78,7 +78,7 @@ impl Front {
     /// When the directory cannot be written.
     pub fn fork(&self, folder: &std::path::Path) -> std::io::Result<()> {
         self.cloud.store().fork(folder).map_err(std::io::Error::other)?;
-        self.blobs.share_with(&folder.join("blobs"))
+        self.blobs.share_with(&folder.join("blobs"), self.cloud.store().key())
     }
 
     /// The faults in force.

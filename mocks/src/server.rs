@@ -20,7 +20,10 @@ use crate::{
     front::{Door, Front},
     gateway::{self, Authority, Gateway, Listeners, OwnNames, Service},
     identity::IamIdentity,
-    kernel::{Blobs, Catalogue, Clock, Cloud, Durability, Enforcement, Guard, Options, Product, Profile, Store},
+    kernel::{
+        Blobs, Catalogue, Clock, Cloud, Durability, Enforcement, Guard, Options, Product, Profile, ROOT_KEY_VARIABLE,
+        RootKey, Store, StoreError,
+    },
     listener::listen,
     object::ObjectStorage,
     planes::{self, Planes},
@@ -123,12 +126,20 @@ impl Server {
     pub async fn start_with(config: Config, products: Vec<Product>) -> Result<Self, StartError> {
         let io = |doing| move |source| StartError::Io { doing, source };
         let clock = Clock::new(config.profile);
-        let options =
-            Options { folder: config.state_dir.clone(), durability: Some(config.durability), seed: config.seed };
+        let given = std::env::var_os(ROOT_KEY_VARIABLE);
+        let root = RootKey::open(&config.authority_dir, given.as_deref()).map_err(StoreError::from)?;
+        let options = Options {
+            folder: config.state_dir.clone(),
+            root: Some(root),
+            durability: Some(config.durability),
+            seed: config.seed,
+        };
         let store = Arc::new(Store::open(&options, clock)?);
         services::seed(&store, &config.organization)?;
         let blobs = match &config.state_dir {
-            Some(folder) => Blobs::in_folder(&folder.join("blobs")).map_err(io("create the folder of blobs"))?,
+            Some(folder) => {
+                Blobs::in_folder(&folder.join("blobs"), store.key()).map_err(io("create the folder of blobs"))?
+            }
             None => Blobs::in_memory(),
         };
         let catalogue = Catalogue::new(products).map_err(StartError::Declaration)?;

@@ -213,3 +213,117 @@ async fn a_reader_of_values_may_read_one_that_expires_with_it() {
     let write = fixture.send_raw("POST", &format!("{path}/versions/1/enable"), secret_key, b"{}".to_vec()).await;
     assert_eq!(write.status, 403);
 }
+
+const KEYS: &str = "/key-manager/v1alpha1/regions/fr-par/keys";
+
+#[tokio::test]
+async fn a_secret_under_a_key_is_readable_as_long_as_the_key_is_enabled() {
+    let fixture = Fixture::new();
+    let key = fixture.make(KEYS, json!({"name": "k", "unprotected": true})).await;
+    let path = secret(&fixture, json!({"name": "s", "key_id": key})).await;
+    version(&fixture, &path, "b25l").await;
+    let access = format!("{path}/versions/1/access");
+    fixture.post(&format!("{KEYS}/{key}/rotate"), json!({})).await;
+    assert_eq!(fixture.get(&access).await.body["data"], "b25l", "an older version of the key opens it");
+
+    fixture.post(&format!("{KEYS}/{key}/disable"), json!({})).await;
+    let refused = fixture.get(&access).await;
+    assert_eq!((refused.status, &refused.body["precondition"]), (412, &json!("resource_not_usable")));
+    assert_eq!(version(&fixture, &path, "dHdv").await.status, 412, "nothing is written under a disabled key");
+    assert_eq!(fixture.get(&format!("{path}/versions")).await.body["total_count"], 1);
+    fixture.post(&format!("{KEYS}/{key}/enable"), json!({})).await;
+    assert_eq!(fixture.get(&access).await.body["data"], "b25l");
+}
+
+#[tokio::test]
+async fn without_its_key_a_secret_is_lost_for_ever() {
+    let fixture = Fixture::with(services::products(), Profile::Manual);
+    let key = fixture.make(KEYS, json!({"name": "k", "unprotected": true})).await;
+    let path = secret(&fixture, json!({"name": "s", "key_id": key})).await;
+    version(&fixture, &path, "b25l").await;
+    assert_eq!(fixture.send("DELETE", &format!("{KEYS}/{key}"), Value::Null).await.status, 204);
+    pass(&fixture, 6);
+    assert_eq!(fixture.get(&format!("{KEYS}/{key}")).await.body["state"], "scheduled_for_deletion");
+    pass(&fixture, 2);
+    assert_eq!(fixture.get(&format!("{KEYS}/{key}")).await.status, 404);
+    assert_eq!(fixture.get(&format!("{path}/versions/1/access")).await.status, 412);
+}
+
+#[rstest]
+#[case::of_nobody(json!({}), "11111111-1111-4111-8111-111111111111")]
+#[case::of_signing(json!({"name": "k", "usage": {"asymmetric_signing": "ec_p256_sha256"}}), "")]
+#[tokio::test]
+async fn a_key_that_cannot_encrypt_a_secret_is_refused(#[case] key: Value, #[case] id: &str) {
+    let fixture = Fixture::new();
+    let id = if id.is_empty() { fixture.make(KEYS, key).await } else { id.to_owned() };
+    assert_eq!(faulty(&fixture.post(SECRETS, json!({"name": "s", "key_id": id})).await), ["key_id"]);
+}
+
+fn pass(fixture: &Fixture, days: u64) {
+    fixture.cloud.store().clock().advance(Duration::from_secs(days * 86_400));
+    fixture.cloud.settle().unwrap();
+}
+
+#[tokio::test]
+async fn what_is_scheduled_for_deletion_is_gone_after_seven_days() {
+    let fixture = Fixture::with(services::products(), Profile::Manual);
+    let path = secret(&fixture, json!({"name": "s"})).await;
+    version(&fixture, &path, "b25l").await;
+    version(&fixture, &path, "dHdv").await;
+    fixture.send("DELETE", &format!("{path}/versions/1"), Value::Null).await;
+    pass(&fixture, 8);
+    let ended = fixture.get(&format!("{path}/versions/1")).await.body;
+    assert_eq!((&ended["status"], ended["deleted_at"].is_string()), (&json!("deleted"), true));
+    assert_eq!(fixture.post(&format!("{path}/versions/1/restore"), json!({})).await.status, 412);
+    assert_eq!(fixture.get(&format!("{path}/versions/2/access")).await.body["data"], "dHdv");
+
+    fixture.send("DELETE", &path, Value::Null).await;
+    assert_eq!(fixture.send("PATCH", &path, json!({"description": "new"})).await.status, 412);
+    assert_eq!(version(&fixture, &path, "b25l").await.status, 412);
+    pass(&fixture, 6);
+    assert_eq!(fixture.post(&format!("{path}/restore"), json!({})).await.status, 200);
+    pass(&fixture, 8);
+    assert_eq!(fixture.get(&format!("{path}/versions/2/access")).await.body["data"], "dHdv", "a restored one stays");
+    fixture.send("DELETE", &path, Value::Null).await;
+    pass(&fixture, 8);
+    assert_eq!(fixture.get(&path).await.status, 404);
+    assert_eq!(fixture.get(&format!("{path}/versions/2")).await.status, 404);
+}
+
+#[tokio::test]
+async fn an_ephemeral_secret_is_deleted_at_once_and_its_time_begins_anew_when_enabled() {
+    let fixture = Fixture::with(services::products(), Profile::Manual);
+    let policy = json!({"time_to_live": "86400s", "action": "disable"});
+    let path = secret(&fixture, json!({"name": "s", "ephemeral_policy": policy})).await;
+    version(&fixture, &path, "b25l").await;
+    pass(&fixture, 2);
+    let access = format!("{path}/versions/1/access");
+    assert_eq!(fixture.get(&access).await.status, 412);
+    fixture.post(&format!("{path}/versions/1/enable"), json!({})).await;
+    assert_eq!(fixture.get(&access).await.body["data"], "b25l");
+    pass(&fixture, 2);
+    assert_eq!(fixture.get(&access).await.status, 412);
+    assert_eq!(fixture.send("DELETE", &path, Value::Null).await.status, 204);
+    assert_eq!(fixture.get(&path).await.status, 404);
+}
+
+#[rstest]
+#[case::above("/../app", "path")]
+#[case::here("/app/./x", "path")]
+#[case::doubled("/app//x", "path")]
+#[case::relative("app", "path")]
+#[case::nul("/app\0x", "path")]
+#[case::newline("/app\nx", "path")]
+#[case::encoded("/%2e%2e/app", "path")]
+#[case::backslash("/app\\..", "path")]
+#[case::long(&format!("/{}", "a".repeat(256)), "path")]
+#[case::dots("..", "name")]
+#[case::slash("a/b", "name")]
+#[tokio::test]
+async fn a_hostile_path_or_name_is_refused(#[case] text: &str, #[case] field: &str) {
+    let fixture = Fixture::new();
+    let mut body = json!({"name": "s"});
+    body[field] = text.into();
+    assert_eq!(faulty(&fixture.post(SECRETS, body).await), [field]);
+    assert_eq!(fixture.get(SECRETS).await.body["total_count"], 0);
+}

@@ -54,6 +54,11 @@ impl Scenario {
         Ok(scenario)
     }
 
+    /// The folder of this run's evidence.
+    pub fn folder(&self) -> &std::path::Path {
+        self.store.root()
+    }
+
     /// Where this scenario runs: for the cast in `scenarios/src`, never for a scenario itself.
     pub fn target(&self) -> TargetName {
         self.record().fragment.target

@@ -19,6 +19,7 @@ mod pulumi;
 mod report;
 mod rotate;
 mod rules;
+mod scan;
 mod state;
 mod verify;
 mod which;
@@ -49,6 +50,7 @@ enum Command {
     BenchResponder(bench::Responder),
     Report(report::Report),
     Doctor(doctor::Doctor),
+    Scan(scan::Arguments),
     /// The local Scaleway cloud: start, stop, status, exec.
     #[command(subcommand)]
     Cloud(cloud::Cloud),
@@ -142,6 +144,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Refresh { deploy, pending } => deploy::run(deploy, pending.operation()?).boxed(),
         Command::Destroy(arguments) => deploy::run(arguments, Operation::Destroy).boxed(),
         Command::Pulumi(arguments) => return runtime.block_on(pulumi::run(arguments)),
+        Command::Scan(arguments) => return runtime.block_on(scan::run(arguments)),
         Command::Lock(command) => return runtime.block_on(lock::run(command)),
         Command::State(command) => return runtime.block_on(state::run(command)),
         Command::Rotate(arguments) => return runtime.block_on(rotate::run(arguments)),

@@ -9,5 +9,6 @@ mod source;
 pub use oci_client::Reference;
 
 pub use push::push;
+pub(crate) use push::{NO_LOGIN, client as registry_client};
 pub use sample::build as sample;
 pub use source::Source;

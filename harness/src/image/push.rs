@@ -24,7 +24,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 const PIECE: usize = 256 * 1024;
 
 /// The user name of registries that ask for none (Scaleway's documentation).
-const NO_LOGIN: &str = "nologin";
+pub(crate) const NO_LOGIN: &str = "nologin";
 
 /// Pushes an image under this reference to the target's registry and returns where it is, by
 /// digest. Blobs that are there already are not sent again.
@@ -76,7 +76,7 @@ fn by_digest(reference: &Reference, digest: &str) -> Reference {
 }
 
 /// A client that goes the way and trusts the roots of this environment.
-fn client(environment: &Environment) -> Result<Client, Failure> {
+pub(crate) fn client(environment: &Environment) -> Result<Client, Failure> {
     let broken = |what: String| Failure::environment(what).next("stackproof cloud stop && stackproof cloud start");
     crate::tls::install();
     let mut config = ClientConfig {

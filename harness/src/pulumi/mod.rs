@@ -2,6 +2,7 @@
 
 mod adoption;
 mod event;
+mod login;
 mod pending;
 mod run;
 mod stack;

@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use super::{Operation, Outcome, Stop, run};
+use super::{Operation, Outcome, Stop, login::Login, run};
 use crate::{
     Failure, Progress, Toolchain, Workspace,
     acceptance::TargetName,
@@ -153,6 +153,7 @@ pub struct Stack {
     settings: Settings,
     toolchain: Toolchain,
     environment: Environment,
+    login: Login,
     /// What Pulumi needs besides the cloud.
     variables: Vec<(String, String)>,
     /// What must not be in its environment.
@@ -251,7 +252,10 @@ impl Stack {
         settings.lay_out()?;
         let mut variables = toolchain.environment(&settings.folder.join("pulumi-home"))?;
         variables.extend(backend.variables);
+        // A path of its own, wherever Pulumi runs.
+        let folder = std::path::absolute(&settings.folder).unwrap_or_else(|_| settings.folder.clone());
         let stack = Self {
+            login: Login::write(&folder, target.environment())?,
             environment: target.environment().clone(),
             settings,
             toolchain,
@@ -269,6 +273,11 @@ impl Stack {
     /// Where it keeps its things.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The name of the file in its folder that tells Pulumi who deploys, as long as the stack is open.
+    pub fn profile(&self) -> &str {
+        self.login.file_name()
     }
 
     /// The stack's name.
@@ -370,6 +379,14 @@ impl Stack {
         serde_json::from_str(&text).map_err(|error| Failure::failed("the stack's outputs are no JSON").because(error))
     }
 
+    /// Its outputs as whoever asks for them is shown them, secrets masked.
+    ///
+    /// # Errors
+    /// When Pulumi refuses.
+    pub async fn shown_outputs(&self) -> Result<String, Failure> {
+        self.pulumi(&["stack", "output", "--json"], None).await
+    }
+
     /// Its state, secrets encrypted, as `pulumi stack export` writes it.
     ///
     /// # Errors
@@ -445,6 +462,7 @@ impl Stack {
         };
         command.current_dir(self.settings.layout()).kill_on_drop(true);
         self.environment.apply(&mut command);
+        self.login.apply(&mut command);
         for name in self.unwanted {
             command.env_remove(name);
         }

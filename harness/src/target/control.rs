@@ -1,6 +1,6 @@
 //! The control API of a local cloud: what no real cloud offers.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use reqwest::{Client, Method};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -53,6 +53,15 @@ impl Control {
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(10)).build();
         let client = client.map_err(|error| Failure::environment(format!("no HTTP client could be made: {error}")))?;
         Ok(Self { client, base: base.to_owned() })
+    }
+
+    /// Writes the cloud as it is now into another state directory.
+    ///
+    /// # Errors
+    /// When the cloud does not answer, or the folder cannot be written.
+    pub async fn fork(&self, folder: &Path) -> Result<(), Failure> {
+        let body = serde_json::json!({ "folder": folder });
+        self.call::<_, Value>(Method::POST, "/fork", Some(body)).await.map(drop)
     }
 
     /// What the cloud has been asked since it began to count.

@@ -41,8 +41,10 @@ pub struct Environment {
 }
 
 /// Variables that lead tools to another cloud, another account or another trust than meant: never
-/// inherited (provider: environment beats configuration; `AWS_CA_BUNDLE` makes its S3 client fail).
-const NEVER_INHERITED: [&str; 18] = [
+/// inherited (provider: environment beats configuration; `AWS_CA_BUNDLE` makes its S3 client fail). Nor is the root key
+/// of local clouds' states.
+const NEVER_INHERITED: [&str; 19] = [
+    stackproof_cloud::kernel::ROOT_KEY_VARIABLE,
     "AWS_CA_BUNDLE",
     "AWS_PROFILE",
     "AWS_ENDPOINT_URL",

@@ -185,6 +185,35 @@ impl ObjectStorage {
         self.send(Method::GET, url, Vec::new()).await.map(|(status, _)| status)
     }
 
+    /// The keys of a bucket's objects.
+    ///
+    /// # Errors
+    /// When the bucket cannot be listed.
+    pub async fn keys(&self, bucket: &str) -> Result<Vec<String>, Failure> {
+        let failed = |why: &dyn std::fmt::Display| {
+            Failure::failed(format!("the bucket {bucket} could not be listed")).because(why).next("stackproof check")
+        };
+        let place = self.bucket(bucket)?;
+        let (mut keys, mut from) = (Vec::new(), None);
+        loop {
+            let mut list = actions::ListObjectsV2::new(&place, Some(&self.credentials));
+            if let Some(from) = from {
+                list.with_continuation_token(from);
+            }
+            let (status, content) = self.send(Method::GET, list.sign(VALID), Vec::new()).await?;
+            if status != 200 {
+                return Err(failed(&status));
+            }
+            let page = actions::ListObjectsV2::parse_response(&String::from_utf8_lossy(&content));
+            let page = page.map_err(|error| failed(&error))?;
+            keys.extend(page.contents.into_iter().map(|object| object.key));
+            from = page.next_continuation_token;
+            if from.is_none() {
+                return Ok(keys);
+            }
+        }
+    }
+
     fn bucket(&self, name: &str) -> Result<Bucket, Failure> {
         Bucket::new(self.endpoint.clone(), UrlStyle::Path, name.to_owned(), self.region.clone())
             .map_err(|error| Failure::usage(format!("{name} is no bucket's name")).because(error))

@@ -1,12 +1,14 @@
 //! Object contents: immutable, named by what they contain.
 //!
-//! A blob is written once under its SHA-256 and never changed, so a snapshot or
-//! a fork of the cloud needs only the metadata's moment, not the contents'.
+//! A blob is written once and never changed, so a snapshot or a fork of the cloud
+//! needs only the metadata's moment, not the contents'. Blobs are named by their
+//! SHA-256; their files are encrypted in chunks (see `sealed.rs`), and called by a
+//! keyed hash of that name.
 
 use std::{
     collections::HashMap,
     fs,
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, BufWriter},
     ops::Range,
     path::{Path, PathBuf},
     pin::Pin,
@@ -19,11 +21,15 @@ use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
+use tokio::task::spawn_blocking;
+
+use super::{
+    DataKey,
+    sealed::{CHUNK, ChunkReader, ChunkWriter},
+};
 
 /// Up to this many bytes are read in one go; more is streamed.
-const AT_ONCE: u64 = 256 * 1024;
+const AT_ONCE: u64 = 4 * CHUNK as u64;
 
 /// The SHA-256 of a blob, in lower-case hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -60,7 +66,12 @@ pub struct Blobs(Place);
 #[derive(Clone)]
 enum Place {
     Memory(Arc<RwLock<HashMap<Digest, Bytes>>>),
-    Folder(Arc<PathBuf>),
+    Folder(Arc<Folder>),
+}
+
+struct Folder {
+    path: PathBuf,
+    key: DataKey,
 }
 
 impl Blobs {
@@ -69,13 +80,13 @@ impl Blobs {
         Self(Place::Memory(Arc::default()))
     }
 
-    /// Keeps contents as files below `folder`, which is created.
+    /// Keeps contents as files below `folder`, which is created, encrypted with this key.
     ///
     /// # Errors
     /// When the folder cannot be created.
-    pub fn in_folder(folder: &Path) -> io::Result<Self> {
+    pub fn in_folder(folder: &Path, key: &DataKey) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        Ok(Self(Place::Folder(Arc::new(folder.to_owned()))))
+        Ok(Self(Place::Folder(Arc::new(Folder { path: folder.to_owned(), key: key.clone() }))))
     }
 
     /// Begins a blob whose bytes come one after the other. Nothing is kept before [`BlobWriter::finish`].
@@ -86,8 +97,9 @@ impl Blobs {
         let growing = match &self.0 {
             Place::Memory(_) => Growing::Memory(Vec::new()),
             Place::Folder(folder) => {
-                let file = NamedTempFile::with_prefix_in("incoming-", folder.as_path());
-                Growing::File(file.map_err(|source| BlobError::of("begin", "(unnamed)", source))?)
+                let file = NamedTempFile::with_prefix_in("incoming-", &folder.path);
+                let chunks = file.and_then(|file| ChunkWriter::begin(BufWriter::new(file), &folder.key));
+                Growing::File(Box::new(chunks.map_err(|source| BlobError::of("begin", "(unnamed)", source))?))
             }
         };
         Ok(BlobWriter { blobs: self.clone(), hasher: Sha256::new(), length: 0, growing })
@@ -110,7 +122,7 @@ impl Blobs {
     pub fn get(&self, digest: &Digest) -> Result<Bytes, BlobError> {
         let found = match &self.0 {
             Place::Memory(blobs) => blobs.read().get(digest).cloned().ok_or_else(|| io::ErrorKind::NotFound.into()),
-            Place::Folder(folder) => fs::read(path(folder, digest)).map(Bytes::from),
+            Place::Folder(folder) => folder.open(digest).and_then(|mut blob| blob.all()).map(Bytes::from),
         };
         found.map_err(|source| BlobError::of("read", &digest.0, source))
     }
@@ -128,10 +140,12 @@ impl Blobs {
                 let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
                 Ok(once(bytes.slice(start..end)))
             }
-            Place::Folder(folder) if length <= AT_ONCE => {
-                read_part(&path(folder, digest), range.start, length).map(once)
-            }
-            Place::Folder(folder) => stream_part(&path(folder, digest), range.start, length).await,
+            Place::Folder(folder) => folder.open(digest).and_then(|mut blob| {
+                if length > AT_ONCE {
+                    return Ok(streamed(blob, range.clone()));
+                }
+                batch(&mut blob, range.clone()).map(once)
+            }),
         };
         opened.map_err(|source| BlobError::of("read", &digest.0, source))
     }
@@ -139,12 +153,12 @@ impl Blobs {
 
 impl Blobs {
     /// Puts all blobs into another folder, for a fork of the cloud. Files are linked where that is
-    /// possible: they never change, so both clouds may have them.
+    /// possible: they never change, so both clouds may have them. `key` is that of both.
     ///
     /// # Errors
     /// When the folder cannot be written.
-    pub fn share_with(&self, other: &Path) -> io::Result<()> {
-        let there = Self::in_folder(other)?;
+    pub fn share_with(&self, other: &Path, key: &DataKey) -> io::Result<()> {
+        let there = Self::in_folder(other, key)?;
         match &self.0 {
             Place::Memory(blobs) => {
                 for bytes in blobs.read().values() {
@@ -152,7 +166,7 @@ impl Blobs {
                 }
             }
             Place::Folder(folder) => {
-                for shelf in fs::read_dir(folder.as_path())? {
+                for shelf in fs::read_dir(&folder.path)? {
                     let shelf = shelf?;
                     // Files beside the shelves are blobs in the making: no snapshot knows them.
                     if shelf.file_type()?.is_dir() {
@@ -187,7 +201,7 @@ pub struct BlobWriter {
 
 enum Growing {
     Memory(Vec<u8>),
-    File(NamedTempFile),
+    File(Box<ChunkWriter<BufWriter<NamedTempFile>>>),
 }
 
 impl BlobWriter {
@@ -201,7 +215,7 @@ impl BlobWriter {
         match &mut self.growing {
             Growing::Memory(grown) => grown.extend_from_slice(bytes),
             Growing::File(file) => {
-                file.write_all(bytes).map_err(|source| BlobError::of("write", "(unnamed)", source))?;
+                file.add(bytes).map_err(|source| BlobError::of("write", "(unnamed)", source))?;
             }
         }
         Ok(())
@@ -223,7 +237,9 @@ impl BlobWriter {
                 blobs.write().entry(digest.clone()).or_insert_with(|| grown.into());
             }
             (Place::Folder(folder), Growing::File(file)) => {
-                shelve(folder, &digest, file).map_err(|source| BlobError::of("keep", &digest.0, source))?;
+                let written = file.finish().and_then(|file| file.into_inner().map_err(|error| error.into_error()));
+                let shelved = written.and_then(|file| folder.shelve(&digest, file));
+                shelved.map_err(|source| BlobError::of("keep", &digest.0, source))?;
             }
             (Place::Memory(_), Growing::File(_)) | (Place::Folder(_), Growing::Memory(_)) => {
                 let source = io::Error::other("begun in another place");
@@ -244,33 +260,56 @@ fn once(bytes: Bytes) -> BlobStream {
     Box::pin(futures::stream::once(std::future::ready(Ok(bytes))))
 }
 
-fn read_part(file: &Path, start: u64, length: u64) -> io::Result<Bytes> {
-    let mut file = fs::File::open(file)?;
-    file.seek(SeekFrom::Start(start))?;
-    let mut bytes = Vec::new();
-    file.take(length).read_to_end(&mut bytes)?;
+/// As much of a range as is read in one go.
+fn batch(blob: &mut ChunkReader<fs::File>, range: Range<u64>) -> io::Result<Bytes> {
+    let end = range.end.min(blob.length()).min(range.start.saturating_add(AT_ONCE));
+    let first = blob.next(range.start..end)?;
+    let mut at = range.start + first.len() as u64;
+    if at >= end {
+        return Ok(first);
+    }
+    let mut bytes = first.to_vec();
+    while at < end {
+        let next = blob.next(at..end)?;
+        at += next.len() as u64;
+        bytes.extend_from_slice(&next);
+    }
     Ok(bytes.into())
 }
 
-async fn stream_part(file: &Path, start: u64, length: u64) -> io::Result<BlobStream> {
-    let mut file = tokio::fs::File::open(file).await?;
-    file.seek(SeekFrom::Start(start)).await?;
-    Ok(Box::pin(ReaderStream::with_capacity(file.take(length), 64 * 1024)))
+fn streamed(blob: ChunkReader<fs::File>, range: Range<u64>) -> BlobStream {
+    let end = range.end.min(blob.length());
+    Box::pin(futures::stream::try_unfold((blob, range.start), move |(mut blob, at)| async move {
+        if at >= end {
+            return Ok(None);
+        }
+        let read = spawn_blocking(move || batch(&mut blob, at..end).map(|bytes| (bytes, blob)));
+        let (bytes, blob) = read.await.map_err(io::Error::other)??;
+        let next = at + bytes.len() as u64;
+        Ok(Some((bytes, (blob, next))))
+    }))
 }
 
-/// `ab/cdef…` below the folder: no folder grows past a few thousand entries.
-fn path(folder: &Path, digest: &Digest) -> PathBuf {
-    folder.join(&digest.0[..2]).join(&digest.0[2..])
-}
-
-fn shelve(folder: &Path, digest: &Digest, file: NamedTempFile) -> io::Result<()> {
-    let target = path(folder, digest);
-    if target.exists() {
-        return Ok(());
+impl Folder {
+    /// `ab/cdef…` below the folder: no folder grows past a few thousand entries.
+    fn file(&self, digest: &Digest) -> PathBuf {
+        let name = self.key.name_of(&digest.0);
+        self.path.join(&name[..2]).join(&name[2..])
     }
-    fs::create_dir_all(target.parent().unwrap_or(folder))?;
-    file.persist(&target).map_err(|error| error.error)?;
-    Ok(())
+
+    fn open(&self, digest: &Digest) -> io::Result<ChunkReader<fs::File>> {
+        ChunkReader::open(fs::File::open(self.file(digest))?, &self.key)
+    }
+
+    fn shelve(&self, digest: &Digest, file: NamedTempFile) -> io::Result<()> {
+        let target = self.file(digest);
+        if target.exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(target.parent().unwrap_or(&self.path))?;
+        file.persist(&target).map_err(|error| error.error)?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -281,7 +320,7 @@ mod tests {
 
     fn everywhere() -> (tempfile::TempDir, [Blobs; 2]) {
         let folder = tempfile::tempdir().unwrap();
-        let blobs = [Blobs::in_memory(), Blobs::in_folder(folder.path()).unwrap()];
+        let blobs = [Blobs::in_memory(), Blobs::in_folder(folder.path(), &DataKey::random().unwrap()).unwrap()];
         (folder, blobs)
     }
 
@@ -317,10 +356,28 @@ mod tests {
     #[test]
     fn a_blob_given_up_leaves_no_file() {
         let folder = tempfile::tempdir().unwrap();
-        let blobs = Blobs::in_folder(folder.path()).unwrap();
+        let blobs = Blobs::in_folder(folder.path(), &DataKey::random().unwrap()).unwrap();
         let mut writer = blobs.writer().unwrap();
         writer.write(b"half of it").unwrap();
         drop(writer);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn neither_a_blob_nor_its_digest_can_be_read_in_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::in_folder(folder.path(), &DataKey::random().unwrap()).unwrap();
+        let digest = blobs.put(b"what nobody reads").unwrap();
+        let files: Vec<_> = walk(folder.path());
+        assert_eq!(files.len(), 1);
+        assert!(!files[0].0.contains(&digest.as_str()[2..]), "{}", files[0].0);
+        assert!(!files[0].1.windows(11).any(|window| window == b"what nobody"));
+        assert_eq!(&blobs.get(&digest).unwrap()[..], b"what nobody reads");
+    }
+
+    fn walk(folder: &Path) -> Vec<(String, Vec<u8>)> {
+        let shelves = fs::read_dir(folder).unwrap().map(|shelf| shelf.unwrap().path());
+        let files = shelves.flat_map(|shelf| fs::read_dir(shelf).unwrap().map(|file| file.unwrap().path()));
+        files.map(|file| (file.display().to_string(), fs::read(&file).unwrap())).collect()
     }
 }

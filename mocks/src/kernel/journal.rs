@@ -1,21 +1,26 @@
 //! The journal: every change, in order, on disk before anyone is told.
 //!
-//! A state directory holds `snapshot-N.json`, the cloud as it was after
-//! transaction N, and `journal-N.log`, what came after, one line a transaction:
-//! the CRC-32 of the rest in eight hexadecimal digits, a blank, and the entry
-//! as JSON. A line cut off at the very end was never acknowledged and is
-//! dropped; a damaged one anywhere else is refused, never skipped.
+//! A state directory holds `snapshot-N.sealed`, the cloud as it was after
+//! transaction N, and `journal-N.sealed`, what came after, one line a
+//! transaction: JSON, encrypted (see `sealed.rs`). A line cut off at the very end
+//! was never acknowledged and is dropped; a damaged one anywhere else is
+//! refused, never skipped.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write},
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use fs4::FileExt;
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Record};
+use super::{
+    Event, Record,
+    key::{DataKey, KeyError, RootKey},
+    sealed::{ChunkReader, ChunkWriter, Cipher, HEAD},
+};
 
 /// When a change counts as kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +40,7 @@ pub enum JournalError {
     InUse(PathBuf),
     /// A line in the middle is damaged.
     #[error(
-        "{file} is damaged at byte {offset}: its checksum does not match. Restore the directory from a copy, or move the file away to start from the snapshot before it"
+        "{file} is damaged at byte {offset}: it is not what was written there. Nothing was changed. Restore the directory from a copy, or move the file away to start from the snapshot before it"
     )]
     Damaged {
         /// The journal or snapshot file.
@@ -51,9 +56,9 @@ pub enum JournalError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// A change that has no JSON form.
-    #[error("failed to write a change as JSON: {0}")]
-    Json(#[from] serde_json::Error),
+    /// It cannot be decrypted.
+    #[error(transparent)]
+    Key(#[from] KeyError),
 }
 
 /// One transaction as the journal keeps it.
@@ -90,6 +95,10 @@ pub(super) struct Journal {
     file: File,
     path: PathBuf,
     length: u64,
+    /// How many lines there are.
+    lines: u64,
+    cipher: Cipher,
+    key: DataKey,
     durability: Durability,
     /// Held while the directory is in use.
     _lock: File,
@@ -100,33 +109,48 @@ const SNAPSHOT_AFTER: u64 = 16 << 20;
 
 impl Journal {
     /// Opens the directory, creating it if need be, and returns what it holds.
-    pub(super) fn open(folder: &Path, durability: Durability) -> Result<(Self, Snapshot, Vec<Entry>), JournalError> {
+    pub(super) fn open(
+        folder: &Path,
+        root: &RootKey,
+        durability: Durability,
+    ) -> Result<(Self, Snapshot, Vec<Entry>), JournalError> {
         let io = |file: &Path| {
             let file = file.to_owned();
             move |source| JournalError::Io { file, source }
         };
-        fs::create_dir_all(folder).map_err(io(folder))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io(folder))?;
         let lock_path = folder.join("lock");
         let lock =
             OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(io(&lock_path))?;
         if FileExt::try_lock(&lock).is_err() {
             return Err(JournalError::InUse(folder.to_owned()));
         }
-        let snapshot = newest_snapshot(folder)?;
-        let path = folder.join(format!("journal-{}.log", snapshot.sequence));
-        let mut file =
-            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(io(&path))?;
-        let (entries, length) = read_entries(&path, &file)?;
+        let key = DataKey::open(folder, root)?;
+        let snapshot = newest_snapshot(folder, &key)?;
+        let path = folder.join(format!("journal-{}.sealed", snapshot.sequence));
+        let mut file = open_private().open(&path).map_err(io(&path))?;
+        let cipher = match file.metadata().map_err(io(&path))?.len() {
+            length if length < HEAD as u64 => begin(&path, &mut file, &key)?,
+            _ => resume(&path, &mut file, &key)?,
+        };
+        let (entries, length) = read_entries(&path, &file, &cipher)?;
         file.set_len(length).map_err(io(&path))?;
         file.seek(SeekFrom::End(0)).map_err(io(&path))?;
-        let journal = Self { folder: folder.to_owned(), file, path, length, durability, _lock: lock };
+        let (folder, lines) = (folder.to_owned(), entries.len() as u64);
+        let journal = Self { folder, file, path, length, lines, cipher, key, durability, _lock: lock };
         Ok((journal, snapshot, entries))
+    }
+
+    /// The key of all that lies in the directory.
+    pub(super) fn key(&self) -> &DataKey {
+        &self.key
     }
 
     /// Appends a transaction. When it returns, the change is kept as the durability says.
     /// After an error nothing of it is in the file.
     pub(super) fn append(&mut self, entry: &impl Serialize) -> Result<(), JournalError> {
-        let line = sealed(entry)?;
+        let line = self.cipher.line(self.lines, |to| serde_json::to_writer(to, entry).map_err(io::Error::from));
+        let line = line.map_err(|source| JournalError::Io { file: self.path.clone(), source })?;
         let written = self.file.write_all(&line).and_then(|()| match self.durability {
             Durability::Process => Ok(()),
             Durability::Disk => self.file.sync_data(),
@@ -140,6 +164,7 @@ impl Journal {
             return Err(JournalError::Io { file: self.path.clone(), source });
         }
         self.length += line.len() as u64;
+        self.lines += 1;
         Ok(())
     }
 
@@ -150,12 +175,14 @@ impl Journal {
 
     /// Writes a snapshot and starts a new journal behind it.
     pub(super) fn rotate(&mut self, snapshot: &Snapshot) -> Result<(), JournalError> {
-        write_snapshot(&self.folder, snapshot)?;
-        let path = self.folder.join(format!("journal-{}.log", snapshot.sequence));
-        let open = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&path);
-        self.file = open.map_err(|source| JournalError::Io { file: path.clone(), source })?;
+        write_snapshot(&self.folder, &self.key, snapshot)?;
+        let path = self.folder.join(format!("journal-{}.sealed", snapshot.sequence));
+        let opened = open_private().open(&path);
+        let mut file = opened.map_err(|source| JournalError::Io { file: path.clone(), source })?;
+        self.cipher = begin(&path, &mut file, &self.key)?;
+        self.file = file;
         let previous = std::mem::replace(&mut self.path, path);
-        self.length = 0;
+        (self.length, self.lines) = (HEAD as u64, 0);
         // The snapshot holds all of it; a leftover is only disk space.
         if previous != self.path
             && let Err(error) = fs::remove_file(&previous)
@@ -166,14 +193,41 @@ impl Journal {
     }
 }
 
+fn open_private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).read(true).write(true).mode(0o600);
+    options
+}
+
+/// Begins a journal in this file. What is in it is no more than a first line that was cut off, or part of a snapshot.
+fn begin(path: &Path, file: &mut File, key: &DataKey) -> Result<Cipher, JournalError> {
+    let (cipher, head) = Cipher::begin(key)?;
+    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(&head));
+    written.map_err(|source| JournalError::Io { file: path.to_owned(), source })?;
+    Ok(cipher)
+}
+
+fn resume(path: &Path, file: &mut File, key: &DataKey) -> Result<Cipher, JournalError> {
+    let mut head = [0; HEAD];
+    file.read_exact(&mut head).map_err(|source| JournalError::Io { file: path.to_owned(), source })?;
+    Cipher::resume(key, &head).ok_or_else(|| JournalError::Damaged { file: path.to_owned(), offset: 0 })
+}
+
+/// Prepares a directory for a snapshot of another one's.
+pub(super) fn prepare(folder: &Path, key: &DataKey, root: &RootKey) -> Result<(), JournalError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|source| JournalError::Io { file: folder.to_owned(), source })?;
+    Ok(key.keep(folder, root)?)
+}
+
 /// Writes a snapshot into a folder, whole or not at all.
-pub(super) fn write_snapshot(folder: &Path, snapshot: &Snapshot) -> Result<PathBuf, JournalError> {
-    let path = folder.join(format!("snapshot-{}.json", snapshot.sequence));
+pub(super) fn write_snapshot(folder: &Path, key: &DataKey, snapshot: &Snapshot) -> Result<PathBuf, JournalError> {
+    let path = folder.join(format!("snapshot-{}.sealed", snapshot.sequence));
     let write = || -> io::Result<()> {
-        fs::create_dir_all(folder)?;
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        let line = sealed(snapshot)?;
-        BufWriter::new(&mut file).write_all(&line)?;
+        let mut chunks = ChunkWriter::begin(BufWriter::new(&mut file), key)?;
+        serde_json::to_writer(&mut chunks, snapshot)?;
+        chunks.finish()?.flush()?;
         file.as_file().sync_all()?;
         file.persist(&path).map_err(|error| error.error)?;
         Ok(())
@@ -195,7 +249,7 @@ fn snapshots(folder: &Path) -> Result<Vec<(u64, PathBuf)>, JournalError> {
     for file in fs::read_dir(folder).map_err(failed)? {
         let path = file.map_err(failed)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if let Some(number) = name.strip_prefix("snapshot-").and_then(|rest| rest.strip_suffix(".json"))
+        if let Some(number) = name.strip_prefix("snapshot-").and_then(|rest| rest.strip_suffix(".sealed"))
             && let Ok(sequence) = number.parse()
         {
             found.push((sequence, path));
@@ -205,21 +259,26 @@ fn snapshots(folder: &Path) -> Result<Vec<(u64, PathBuf)>, JournalError> {
     Ok(found)
 }
 
-fn newest_snapshot(folder: &Path) -> Result<Snapshot, JournalError> {
+fn newest_snapshot(folder: &Path, key: &DataKey) -> Result<Snapshot, JournalError> {
     let Some((_, path)) = snapshots(folder)?.pop() else {
         return Ok(Snapshot::default());
     };
-    let bytes = fs::read(&path).map_err(|source| JournalError::Io { file: path.clone(), source })?;
-    unseal(bytes.strip_suffix(b"\n").unwrap_or(&bytes))
-        .and_then(|json| serde_json::from_slice(json).ok())
-        .ok_or(JournalError::Damaged { file: path, offset: 0 })
+    let file = File::open(&path).map_err(|source| JournalError::Io { file: path.clone(), source })?;
+    let bytes = ChunkReader::open(file, key).and_then(|mut chunks| chunks.all());
+    let bytes = bytes.map_err(|source| match source.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            JournalError::Damaged { file: path.clone(), offset: 0 }
+        }
+        _ => JournalError::Io { file: path.clone(), source },
+    })?;
+    serde_json::from_slice(&bytes).map_err(|_| JournalError::Damaged { file: path, offset: 0 })
 }
 
-/// All entries of a journal and the length of the part that is whole.
-fn read_entries(path: &Path, file: &File) -> Result<(Vec<Entry>, u64), JournalError> {
+/// All entries behind a journal's first line, and the length of the part that is whole.
+fn read_entries(path: &Path, file: &File, cipher: &Cipher) -> Result<(Vec<Entry>, u64), JournalError> {
     let io = |source| JournalError::Io { file: path.to_owned(), source };
     let mut reader = BufReader::new(file);
-    let (mut entries, mut offset, mut line) = (Vec::new(), 0, Vec::new());
+    let (mut entries, mut offset, mut line) = (Vec::new(), HEAD as u64, Vec::new());
     loop {
         line.clear();
         let read = reader.read_until(b'\n', &mut line).map_err(io)?;
@@ -227,7 +286,8 @@ fn read_entries(path: &Path, file: &File) -> Result<(Vec<Entry>, u64), JournalEr
             return Ok((entries, offset));
         }
         let whole = line.strip_suffix(b"\n");
-        match whole.and_then(unseal).and_then(|json| serde_json::from_slice(json).ok()) {
+        let opened = whole.and_then(|line| cipher.open_line(entries.len() as u64, line));
+        match opened.and_then(|json| serde_json::from_slice(&json).ok()) {
             Some(entry) => entries.push(entry),
             // The end of the file without a line's end: the write was cut off.
             None if whole.is_none() => return Ok((entries, offset)),
@@ -237,23 +297,6 @@ fn read_entries(path: &Path, file: &File) -> Result<(Vec<Entry>, u64), JournalEr
         }
         offset += read as u64;
     }
-}
-
-/// A line: the checksum of what follows, and what is to be kept.
-fn sealed(what: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
-    let mut line = b"00000000 ".to_vec();
-    let before = line.len();
-    serde_json::to_writer(&mut line, what)?;
-    let checksum = format!("{:08x}", crc32fast::hash(&line[before..]));
-    line[..checksum.len()].copy_from_slice(checksum.as_bytes());
-    line.push(b'\n');
-    Ok(line)
-}
-
-fn unseal(line: &[u8]) -> Option<&[u8]> {
-    let (checksum, json) = (line.get(..8)?, line.get(9..)?);
-    let checksum = u32::from_str_radix(std::str::from_utf8(checksum).ok()?, 16).ok()?;
-    (checksum == crc32fast::hash(json)).then_some(json)
 }
 
 #[cfg(test)]
@@ -268,8 +311,8 @@ mod tests {
         }
     }
 
-    fn three_entries(folder: &Path) -> PathBuf {
-        let (mut journal, ..) = Journal::open(folder, Durability::Process).unwrap();
+    fn three_entries(folder: &Path, root: &RootKey) -> PathBuf {
+        let (mut journal, ..) = Journal::open(folder, root, Durability::Process).unwrap();
         for sequence in 1..=3 {
             journal.append(&entry(sequence)).unwrap();
         }
@@ -278,35 +321,73 @@ mod tests {
 
     #[test]
     fn a_line_cut_off_at_the_end_is_dropped_and_the_rest_is_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = three_entries(folder.path());
+        let (folder, root) = (tempfile::tempdir().unwrap(), RootKey::random().unwrap());
+        let path = three_entries(folder.path(), &root);
         let length = fs::metadata(&path).unwrap().len();
         OpenOptions::new().write(true).open(&path).unwrap().set_len(length - 5).unwrap();
-        let (mut journal, _, entries) = Journal::open(folder.path(), Durability::Process).unwrap();
+        let (mut journal, _, entries) = Journal::open(folder.path(), &root, Durability::Process).unwrap();
         assert_eq!(entries.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [1, 2]);
         journal.append(&entry(3)).unwrap();
         drop(journal);
-        let (_, _, entries) = Journal::open(folder.path(), Durability::Process).unwrap();
+        let (_, _, entries) = Journal::open(folder.path(), &root, Durability::Process).unwrap();
         assert_eq!(entries.len(), 3);
     }
 
     #[test]
     fn a_damaged_line_in_the_middle_is_refused_by_name_and_place() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = three_entries(folder.path());
+        let (folder, root) = (tempfile::tempdir().unwrap(), RootKey::random().unwrap());
+        let path = three_entries(folder.path(), &root);
         let mut bytes = fs::read(&path).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         fs::write(&path, bytes).unwrap();
-        let error = Journal::open(folder.path(), Durability::Process).err().unwrap();
+        let error = Journal::open(folder.path(), &root, Durability::Process).err().unwrap();
         assert!(matches!(&error, JournalError::Damaged { file, offset } if *file == path && *offset > 0), "{error}");
     }
 
     #[test]
     fn two_clouds_cannot_share_a_directory() {
-        let folder = tempfile::tempdir().unwrap();
-        let _first = Journal::open(folder.path(), Durability::Process).unwrap();
-        let second = Journal::open(folder.path(), Durability::Process).err().unwrap();
+        let (folder, root) = (tempfile::tempdir().unwrap(), RootKey::random().unwrap());
+        let _first = Journal::open(folder.path(), &root, Durability::Process).unwrap();
+        let second = Journal::open(folder.path(), &root, Durability::Process).err().unwrap();
         assert!(matches!(second, JournalError::InUse(_)));
+    }
+
+    #[test]
+    fn neither_journal_nor_snapshot_can_be_read_in_the_directory() {
+        let (folder, root) = (tempfile::tempdir().unwrap(), RootKey::random().unwrap());
+        let path = three_entries(folder.path(), &root);
+        let (mut journal, ..) = Journal::open(folder.path(), &root, Durability::Process).unwrap();
+        let record = ("vpc.vpc".to_owned(), "id-1".to_owned(), Record::default());
+        let found = |path: &Path| fs::read(path).unwrap().windows(7).any(|window| window == b"vpc.vpc");
+        assert!(!found(&path));
+        journal.rotate(&Snapshot { sequence: 3, seed: 1, records: vec![record] }).unwrap();
+        assert!(!found(&folder.path().join("snapshot-3.sealed")));
+        drop(journal);
+        let (_, snapshot, entries) = Journal::open(folder.path(), &root, Durability::Process).unwrap();
+        assert_eq!((snapshot.sequence, snapshot.records.len(), entries.len()), (3, 1, 0));
+    }
+
+    #[test]
+    fn another_root_key_opens_nothing_and_changes_nothing() {
+        let (folder, root) = (tempfile::tempdir().unwrap(), RootKey::random().unwrap());
+        let path = three_entries(folder.path(), &root);
+        let before = fs::read(&path).unwrap();
+        let refused = Journal::open(folder.path(), &RootKey::random().unwrap(), Durability::Process).err().unwrap();
+        assert!(matches!(refused, JournalError::Key(KeyError::Another { .. })), "{refused}");
+        assert_eq!(fs::read(&path).unwrap(), before);
+        assert_eq!(Journal::open(folder.path(), &root, Durability::Process).unwrap().2.len(), 3);
+    }
+
+    #[test]
+    fn a_journal_cut_off_in_its_first_line_begins_anew() {
+        let (folder, root) = (tempfile::tempdir().unwrap(), RootKey::random().unwrap());
+        let path = three_entries(folder.path(), &root);
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(9).unwrap();
+        let (mut journal, _, entries) = Journal::open(folder.path(), &root, Durability::Process).unwrap();
+        assert_eq!(entries.len(), 0);
+        journal.append(&entry(1)).unwrap();
+        drop(journal);
+        assert_eq!(Journal::open(folder.path(), &root, Durability::Process).unwrap().2.len(), 1);
     }
 }

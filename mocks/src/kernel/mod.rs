@@ -17,11 +17,13 @@ mod field;
 mod guard;
 mod id;
 mod journal;
+mod key;
 mod operate;
 mod page;
 mod record;
 mod refusal;
 mod resource;
+mod sealed;
 mod store;
 mod view;
 
@@ -37,6 +39,7 @@ pub use field::{Compute, Field, Rule, computed, optional, required};
 pub use guard::{Action, Allowing, Asking, Authorize, Denial, Enforcement, Guard, Observed, ObservedCall, watched};
 pub use id::{Ids, is_uuid};
 pub use journal::{Durability, JournalError};
+pub use key::{DataKey, KeyError, ROOT_KEY_VARIABLE, RootKey};
 pub use record::{Passage, Record};
 pub use refusal::{ArgumentFault, Reason, Refusal};
 pub use resource::{

@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use super::{
-    Behind, Clock, Durability, Event, Ids, JournalError, Passage, Record,
-    journal::{Journal, Snapshot, Written, write_snapshot},
+    Behind, Clock, DataKey, Durability, Event, Ids, JournalError, KeyError, Passage, Record, RootKey,
+    journal::{Journal, Snapshot, Written, prepare, write_snapshot},
 };
 
 /// How many events are remembered for the console.
@@ -25,6 +25,8 @@ const EVENTS_KEPT: usize = 10_000;
 pub struct Options {
     /// The state directory; none keeps everything in memory only.
     pub folder: Option<PathBuf>,
+    /// What state directories are encrypted under: this one, and those of forks.
+    pub root: Option<RootKey>,
     /// When a change counts as kept. `None` means [`Durability::Process`].
     pub durability: Option<Durability>,
     /// The seed of identifiers; none takes a random one.
@@ -142,6 +144,8 @@ pub struct Store {
     events: RwLock<VecDeque<Event>>,
     /// It holds this store itself.
     behind: OnceLock<Weak<dyn Behind>>,
+    root: Option<RootKey>,
+    key: DataKey,
 }
 
 struct Writer {
@@ -164,7 +168,8 @@ impl Store {
             None => None,
             Some(folder) => {
                 let durability = options.durability.unwrap_or(Durability::Process);
-                let (mut journal, snapshot, entries) = Journal::open(folder, durability)?;
+                let root = options.root.as_ref().ok_or_else(|| KeyError::None(folder.clone()))?;
+                let (mut journal, snapshot, entries) = Journal::open(folder, root, durability)?;
                 if snapshot.sequence == 0 && entries.is_empty() {
                     journal.rotate(&Snapshot { sequence: 0, seed, records: Vec::new() })?;
                 } else {
@@ -184,6 +189,7 @@ impl Store {
                 Some(journal)
             }
         };
+        let key = journal.as_ref().map_or_else(DataKey::random, |journal| Ok(journal.key().clone()))?;
         Ok(Self {
             tables: RwLock::new(tables),
             writer: Mutex::new(Writer { journal, sequence, seed }),
@@ -193,7 +199,14 @@ impl Store {
             scheduled: watch::channel(()).0,
             events: RwLock::new(events),
             behind: OnceLock::new(),
+            root: options.root.clone(),
+            key,
         })
+    }
+
+    /// The key of what lies in the state directory.
+    pub fn key(&self) -> &DataKey {
+        &self.key
     }
 
     /// The cloud's clock.
@@ -354,13 +367,16 @@ impl Store {
         self.events.read().iter().filter(|event| event.sequence >= sequence).cloned().collect()
     }
 
-    /// Writes the cloud as it is now into another state directory.
+    /// Writes the cloud as it is now into another state directory. It has the same key: the contents of objects
+    /// are shared.
     ///
     /// # Errors
     /// When the directory cannot be written.
     pub fn fork(&self, folder: &std::path::Path) -> Result<(), StoreError> {
+        let root = self.root.as_ref().ok_or_else(|| KeyError::None(folder.to_owned()))?;
+        prepare(folder, &self.key, root)?;
         let writer = self.writer.lock();
-        write_snapshot(folder, &self.snapshot(&writer)).map(drop)
+        write_snapshot(folder, &self.key, &self.snapshot(&writer)).map(drop)
     }
 
     fn snapshot(&self, writer: &Writer) -> Snapshot {
@@ -482,13 +498,21 @@ impl Transaction<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use serde_json::json;
 
     use super::*;
     use crate::kernel::Profile;
 
+    /// The same for all of a test's clouds.
+    fn root() -> RootKey {
+        static ROOT: LazyLock<RootKey> = LazyLock::new(|| RootKey::random().unwrap());
+        ROOT.clone()
+    }
+
     fn store(folder: Option<&std::path::Path>) -> Store {
-        let options = Options { folder: folder.map(Into::into), durability: None, seed: Some(7) };
+        let options = Options { folder: folder.map(Into::into), root: Some(root()), durability: None, seed: Some(7) };
         Store::open(&options, Clock::new(Profile::Instant)).unwrap()
     }
 

@@ -227,18 +227,23 @@ async fn the_acl_names_the_project_as_owner_and_canned_acls_are_kept() {
 #[tokio::test]
 async fn what_is_kept_is_there_again_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
-    use stackproof_cloud::kernel::{Clock, Options, Profile, Store};
+    use stackproof_cloud::kernel::{Blobs, Clock, Options, Profile, RootKey, Store};
     use std::sync::Arc;
-    let options = Options { folder: Some(folder.path().into()), ..Options::default() };
+    let root = Some(RootKey::random().unwrap());
+    let options = Options { folder: Some(folder.path().into()), root, ..Options::default() };
     let open = || Arc::new(Store::open(&options, Clock::new(Profile::Instant)).unwrap());
-    let blobs = || stackproof_cloud::kernel::Blobs::in_folder(&folder.path().join("blobs")).unwrap();
+    let blobs = |store: &Store| Blobs::in_folder(&folder.path().join("blobs"), store.key()).unwrap();
     {
-        let fixture = Fixture::over(open(), blobs()).await;
+        let store = open();
+        let blobs = blobs(&store);
+        let fixture = Fixture::over(store, blobs).await;
         let client = fixture.with_bucket("box").await;
         client.put_object().bucket("box").key("k").body(b"kept".to_vec().into()).send().await.unwrap();
         fixture.close().await;
     }
-    let fixture = Fixture::over(open(), blobs()).await;
+    let store = open();
+    let blobs = blobs(&store);
+    let fixture = Fixture::over(store, blobs).await;
     let got = fixture.client().get_object().bucket("box").key("k").send().await.unwrap();
     assert_eq!(got.body.collect().await.unwrap().to_vec(), b"kept");
 }

@@ -13,7 +13,7 @@ use http::Request;
 use http_body_util::BodyExt as _;
 use sha2::{Digest as _, Sha256};
 use stackproof_cloud::{
-    kernel::{Blobs, Clock, Options, Profile, Store},
+    kernel::{Blobs, Clock, DataKey, Options, Profile, Store},
     listener::listen,
     object::{Errand, Identity, Key, ObjectStorage, Permission, Principal},
 };
@@ -91,7 +91,8 @@ impl Fixture {
     /// One that keeps contents in files.
     pub async fn in_files() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut fixture = Self::over(memory(), Blobs::in_folder(folder.path()).unwrap()).await;
+        let mut fixture =
+            Self::over(memory(), Blobs::in_folder(folder.path(), &DataKey::random().unwrap()).unwrap()).await;
         fixture._folder = Some(folder);
         fixture
     }

@@ -3,6 +3,7 @@
 mod adoption;
 mod application;
 mod compliance;
+mod secrets;
 mod setting;
 
 use std::{path::Path, sync::Arc};
@@ -23,6 +24,7 @@ use crate::Inventory;
 
 pub use adoption::Adopted;
 pub use application::{Application, Principal};
+pub use secrets::Reader;
 pub use setting::Setting;
 
 /// The stack's name where a scenario needs but one: it has no configuration file in the repository.

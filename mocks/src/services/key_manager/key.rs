@@ -42,6 +42,9 @@ pub(super) const ALGORITHMS: [(&str, &[&str]); 3] = [
 /// hundred: what it says in hours refuses less.
 const ROTATION: std::ops::RangeInclusive<i64> = 24..=876_000;
 
+/// How long a deleted key can be restored (documented: "a 7-day pending deletion period").
+const RETENTION: Duration = Duration::days(7);
+
 pub(super) fn key() -> Resource {
     Resource::new(KEY)
         .at(ITEM)
@@ -269,7 +272,7 @@ pub(super) fn find(act: &Act<'_, '_>) -> Result<(String, std::sync::Arc<Record>)
 }
 
 /// The key, if it may be used.
-pub(super) fn usable(record: &Record) -> Result<&Record, Refusal> {
+pub(in crate::services) fn usable(record: &Record) -> Result<&Record, Refusal> {
     match record.text("state") {
         "enabled" => Ok(record),
         state => {
@@ -305,9 +308,10 @@ fn delete(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
         });
     }
     if !is_deleted(&record) {
-        record.next = None;
+        let now = act.tx.now();
+        record.next = Some(Passage { to: None, due: now + RETENTION });
         record.body.insert("state".into(), "scheduled_for_deletion".into());
-        record.body.insert("deletion_requested_at".into(), rfc3339(act.tx.now()).into());
+        record.body.insert("deletion_requested_at".into(), rfc3339(now).into());
         act.change(KEY, &id, record, "deleted");
     }
     Ok(Answer::NoContent)
@@ -322,6 +326,7 @@ fn restore(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
             help: "the key is not scheduled for deletion".into(),
         });
     }
+    record.next = None;
     record.body.insert("deletion_requested_at".into(), Value::Null);
     // It comes back disabled: whoever restores a key decides anew that it may be used.
     record.body.insert("state".into(), "disabled".into());

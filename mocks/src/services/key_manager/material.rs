@@ -12,14 +12,14 @@ use super::asymmetric::Algorithm;
 use crate::kernel::{Reason, Record, Refusal};
 
 /// Bytes of an AES-256 key.
-pub(super) const AES_KEY: usize = 32;
+pub(in crate::services) const AES_KEY: usize = 32;
 
 /// The format of ciphertexts (recorded: one byte 1, the version in four, nonce, ciphertext, tag).
 const FORMAT: u8 = 1;
 const HEAD: usize = 1 + 4 + NONCE_LEN;
 
 /// The algorithm of a key.
-pub(super) fn of(record: &Record) -> &str {
+pub(in crate::services) fn of(record: &Record) -> &str {
     let usage = record.body.get("usage").and_then(Value::as_object);
     usage.into_iter().flat_map(|usage| usage.values()).find_map(Value::as_str).unwrap_or_default()
 }
@@ -35,7 +35,7 @@ pub(super) fn newest_first(record: &Record) -> impl Iterator<Item = Vec<u8>> + u
 }
 
 /// New material, as a version.
-pub(super) fn generate(algorithm: &str) -> Result<Value, Refusal> {
+pub(in crate::services) fn generate(algorithm: &str) -> Result<Value, Refusal> {
     let material = match Algorithm::named(algorithm) {
         Some(asymmetric) => asymmetric.generate()?,
         None => random::<AES_KEY>()?.to_vec(),
@@ -54,7 +54,7 @@ pub(super) fn derive(material: &[u8], salt: &[u8]) -> Result<Value, Refusal> {
 }
 
 /// Random bytes.
-pub(super) fn random<const N: usize>() -> Result<[u8; N], Refusal> {
+pub(in crate::services) fn random<const N: usize>() -> Result<[u8; N], Refusal> {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).map_err(|_| Refusal::Internal("no random bytes".into()))?;
     Ok(bytes)
@@ -66,7 +66,7 @@ fn cipher(version: &Value) -> Option<LessSafeKey> {
 }
 
 /// Encrypts under the newest version.
-pub(super) fn encrypt(record: &Record, plaintext: &[u8], associated: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub(in crate::services) fn encrypt(record: &Record, plaintext: &[u8], associated: &[u8]) -> Result<Vec<u8>, Refusal> {
     let versions = versions(record);
     let cipher = versions.last().and_then(cipher).ok_or_else(no_material)?;
     let number = u32::try_from(versions.len()).map_err(|_| Refusal::Internal("too many versions".into()))?;
@@ -79,7 +79,7 @@ pub(super) fn encrypt(record: &Record, plaintext: &[u8], associated: &[u8]) -> R
 }
 
 /// Decrypts what any version of the key has encrypted.
-pub(super) fn decrypt(record: &Record, ciphertext: &[u8], associated: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub(in crate::services) fn decrypt(record: &Record, ciphertext: &[u8], associated: &[u8]) -> Result<Vec<u8>, Refusal> {
     let malformed = || Refusal::argument("ciphertext", Reason::Format, "is no ciphertext of Key Manager's");
     let (head, sealed) = ciphertext.split_at_checked(HEAD).ok_or_else(malformed)?;
     let (format, rest) = head.split_first().ok_or_else(malformed)?;

@@ -1,12 +1,14 @@
 //! Key Manager. API reference: Key Manager API v1alpha1.
 //!
 //! Keys encrypt, decrypt, sign and verify for real. Deletion is soft: a deleted key is still answered, with its
-//! state `scheduled_for_deletion`, and hidden in lists (recorded).
+//! state `scheduled_for_deletion`, and hidden in lists (recorded), for seven days (documented).
 
 mod asymmetric;
 mod key;
-mod material;
+pub(super) mod material;
 mod using;
+
+pub(super) use key::usable;
 
 use crate::kernel::Product;
 
@@ -27,7 +29,7 @@ const VERIFY: &[&str] = &["KeyManagerKeyVerify", "KeyManagerFullAccess"];
 const WRITES: &[&str] =
     &["PATCH", "rotate", "protect", "unprotect", "enable", "disable", "import-key-material", "delete-key-material"];
 
-const KEY: &str = "key_manager.key";
+pub(super) const KEY: &str = "key_manager.key";
 
 pub(super) fn product() -> Product {
     Product { name: "key_manager", title: "Key Manager", resources: vec![key::key()] }

@@ -29,17 +29,17 @@ pub(super) fn properties() -> [Field; 3] {
     ]
 }
 
-/// The seconds of a duration as the SDKs write it, such as `1800.000000000s`.
+/// The seconds of a duration of up to a year (documented) as the SDKs write it, such as `1800.000000000s`.
 fn seconds(text: &str) -> Option<i64> {
     let (whole, _) = text.strip_suffix('s')?.split_once('.').unwrap_or((text.strip_suffix('s')?, ""));
-    whole.parse().ok().filter(|seconds| (0..=10 * 365 * 86_400).contains(seconds))
+    whole.parse().ok().filter(|seconds| (0..=365 * 86_400).contains(seconds))
 }
 
 fn duration(value: &Value) -> Result<(), String> {
     match value.as_str().unwrap_or_default() {
         "" => Ok(()),
         text if seconds(text).is_some() => Ok(()),
-        _ => Err("must be a duration in seconds of at most ten years, such as 1800s".into()),
+        _ => Err("must be a duration in seconds of at most a year, such as 1800s".into()),
     }
 }
 
@@ -61,22 +61,24 @@ pub(super) fn tell_in_seconds(making: &mut Making<'_, '_>) {
 
 /// What a new version begins with follows from its secret's policy.
 pub(super) fn begin(making: &mut Making<'_, '_>) {
-    let policy = making
-        .tx
-        .get("secret.secret", making.text("secret_id"))
-        .and_then(|secret| secret.body.get("ephemeral_policy").cloned())
-        .filter(|policy| !policy.is_null());
+    let secret = making.tx.get("secret.secret", making.text("secret_id")).cloned();
+    if let Some(secret) = secret {
+        renew(&secret, making.record, making.tx.now());
+    }
+}
+
+/// A version begins anew, when it is made or enabled again (documented), as its secret's policy says.
+pub(super) fn renew(secret: &Record, version: &mut Record, now: OffsetDateTime) {
+    let policy = secret.body.get("ephemeral_policy").filter(|policy| !policy.is_null());
     let Some(policy) = policy else { return };
     let lives = policy["time_to_live"].as_str().and_then(seconds);
-    let expires = lives.map(|lives| rfc3339(making.tx.now() + Duration::seconds(lives)));
-    making.set(
-        "ephemeral_properties",
-        json!({
-            "expires_at": expires, "expires_once_accessed": policy["expires_once_accessed"],
-            "action": policy["action"],
-        }),
-    );
-    wait(making.record);
+    let expires = lives.map(|lives| rfc3339(now + Duration::seconds(lives)));
+    let properties = json!({
+        "expires_at": expires, "expires_once_accessed": policy["expires_once_accessed"],
+        "action": policy["action"],
+    });
+    version.body.insert("ephemeral_properties".into(), properties);
+    wait(version);
 }
 
 /// The properties were changed, or anything else.
@@ -93,7 +95,7 @@ fn end(version: &Record) -> Option<OffsetDateTime> {
     moment(properties_of(version)["expires_at"].as_str()?)
 }
 
-fn wait(version: &mut Record) {
+pub(super) fn wait(version: &mut Record) {
     let due = end(version).filter(|_| version.text("status") == "enabled");
     version.next = due.map(|due| Passage { to: Some("enabled".into()), due });
 }

@@ -1,18 +1,19 @@
 //! Secret Manager: secrets and their versions. API reference: Secret Manager API v1beta1.
 //!
 //! Deletion is soft: a deleted secret is still answered, with
-//! `deletion_requested_at` set, and hidden in lists (recorded); it can be restored.
-//! Folders are the paths of secrets. Not emulated: owners, the final deletion of
-//! what is scheduled for it, encryption at rest.
+//! `deletion_requested_at` set, and hidden in lists (recorded); it can be restored
+//! for seven days (documented). Folders are the paths of secrets. Not emulated: owners.
 
 mod browse;
 mod ephemeral;
+mod value;
 mod version;
 
 use serde_json::{Value, json};
+use time::Duration;
 
 use crate::kernel::{
-    Act, Answer, Making, Product, Reason, Record, Refusal, Resource, computed, optional, required, rfc3339,
+    Act, Answer, Making, Passage, Product, Reason, Record, Refusal, Resource, computed, optional, required, rfc3339,
 };
 
 /// Documented in IAM's list of permission sets. Reading is of what is said of secrets, not of their values.
@@ -25,6 +26,9 @@ const DELETE: &[&str] = &["SecretManagerSecretDelete", "SecretManagerFullAccess"
 const RESTORE: &[&str] = &["SecretManagerSecretRestore", "SecretManagerFullAccess"];
 
 const ITEM: &str = "/secret-manager/v1beta1/regions/{region}/secrets/{secret_id}";
+
+/// How long what is scheduled for deletion can be restored (documented: "a 7 day pending deletion period").
+const RETENTION: Duration = Duration::days(7);
 
 pub(super) fn product() -> Product {
     Product { name: "secret", title: "Secret Manager", resources: vec![secret(), version::version()] }
@@ -70,9 +74,11 @@ fn secret() -> Resource {
         .made(|making| {
             ephemeral::tell_in_seconds(making);
             without_last_slash(making);
+            value::check_key(making)?;
             refuse_taken(making)
         })
         .updated(|making| {
+            refuse_deleted(making.record)?;
             ephemeral::tell_in_seconds(making);
             without_last_slash(making);
             refuse_taken(making)
@@ -114,17 +120,19 @@ fn refuse_taken(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
 
 fn plain_name(value: &Value) -> Result<(), String> {
     let name = value.as_str().unwrap_or_default();
-    if name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-        Ok(())
-    } else {
-        Err("must consist of letters, digits, '-', '_' and '.'".into())
-    }
+    if is_plain(name) { Ok(()) } else { Err("must consist of letters, digits, '-', '_' and '.'".into()) }
+}
+
+/// Documented: names "of 1 to 255 alphanumeric characters, dots, underscores, and dashes". Dots alone are no name.
+fn is_plain(name: &str) -> bool {
+    let all = |allowed: &dyn Fn(char) -> bool| name.chars().all(allowed);
+    !name.is_empty() && all(&|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) && !["..", "."].contains(&name)
 }
 
 fn absolute_path(value: &Value) -> Result<(), String> {
     let path = value.as_str().unwrap_or_default();
-    let parts_are_plain = path.split('/').all(|part| part != "." && part != "..");
-    if path.starts_with('/') && parts_are_plain && !path.contains("//") {
+    let inside = path.strip_prefix('/').map(|inside| inside.strip_suffix('/').unwrap_or(inside));
+    if inside.is_some_and(|inside| inside.is_empty() || inside.split('/').all(is_plain)) {
         Ok(())
     } else {
         Err("must be an absolute path such as /app".into())
@@ -133,6 +141,15 @@ fn absolute_path(value: &Value) -> Result<(), String> {
 
 fn is_deleted(record: &Record) -> bool {
     record.body.get("deletion_requested_at").is_some_and(|at| !at.is_null())
+}
+
+/// Documented: what is scheduled for deletion can be read, and not be edited.
+fn refuse_deleted(secret: &Record) -> Result<(), Refusal> {
+    if !is_deleted(secret) {
+        return Ok(());
+    }
+    let help = "the secret is scheduled for deletion".into();
+    Err(Refusal::Precondition { precondition: "resource_not_usable", help })
 }
 
 fn delete(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
@@ -147,7 +164,12 @@ fn delete(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     if is_deleted(&record) {
         return Ok(Answer::NoContent);
     }
-    record.body.insert("deletion_requested_at".into(), rfc3339(act.tx.now()).into());
+    let now = act.tx.now();
+    let is_ephemeral = record.body.get("ephemeral_policy").is_some_and(|policy| !policy.is_null());
+    // Documented: "Ephemeral secrets are deleted immediately when scheduled for deletion".
+    let due = if is_ephemeral { now } else { now + RETENTION };
+    record.next = Some(Passage { to: None, due });
+    record.body.insert("deletion_requested_at".into(), rfc3339(now).into());
     act.change("secret.secret", &key, record, "deleted");
     version::schedule_all(act, &key);
     Ok(Answer::NoContent)
@@ -157,6 +179,7 @@ fn delete(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
 fn restore(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     let key = act.call.param("secret_id").unwrap_or_default().to_owned();
     let mut record = Record::clone(&*act.find("secret.secret", &key)?);
+    record.next = None;
     record.body.insert("deletion_requested_at".into(), Value::Null);
     let record = act.change("secret.secret", &key, record, "restored");
     version::restore_all(act, &key);

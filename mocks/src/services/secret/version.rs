@@ -5,10 +5,10 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::ephemeral;
+use super::{RETENTION, ephemeral, refuse_deleted, value};
 use crate::kernel::{
-    Act, Answer, Call, Look, Making, Reason, Record, Refusal, Resource, Tables, computed, optional, required, rfc3339,
-    states,
+    Act, Answer, Call, Look, Making, Passage, Reason, Record, Refusal, Resource, Tables, computed, moment, optional,
+    required, rfc3339, states,
 };
 
 const ITEM: &str = "/secret-manager/v1beta1/regions/{region}/secrets/{secret_id}/versions/{revision}";
@@ -56,7 +56,7 @@ pub(super) fn version() -> Resource {
         .made(take_over)
         .look(ITEM, |look| Ok(Value::Object(find(look)?.body.clone())))
         .updated(ephemeral::reschedule)
-        .settled(ephemeral::expire)
+        .settled(|making| if is_scheduled(making.record) { end(making) } else { ephemeral::expire(making) })
         .act("GET", ACCESS, access)
         .act("GET", ACCESS_BY_PATH, access_by_path)
         .act("DELETE", ITEM, delete)
@@ -91,10 +91,14 @@ fn take_over(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
     }
     ephemeral::begin(making);
     let secret = making.text("secret_id").to_owned();
+    let owner = making.tx.get("secret.secret", &secret).cloned();
+    let owner = owner.ok_or_else(|| Refusal::not_found("secret", &secret))?;
+    refuse_deleted(&owner)?;
+    check_form(owner.text("type"), &data)?;
+    value::seal(making.tx, &owner, making.record, &data)?;
     let disable = making.input.get("disable_previous") == Some(&json!(true));
     making.act("secret.version", |act| {
         let mut record = Record::clone(&*act.find("secret.secret", &secret)?);
-        check_form(record.text("type"), &data)?;
         let prefix = format!("{secret}/");
         let versions: Vec<(String, Record)> = act
             .tx
@@ -214,7 +218,7 @@ fn by_path(tables: &Tables, call: &Call) -> Option<String> {
 }
 
 fn access_to(act: &mut Act<'_, '_>, secret: &str) -> Result<Answer, Refusal> {
-    let kind = act.find("secret.secret", secret)?.text("type").to_owned();
+    let owner = act.find("secret.secret", secret)?;
     let (key, version) = resolve(act.tx.tables(), secret, act.call.param("revision").unwrap_or_default())?;
     if version.text("status") != "enabled" {
         return Err(Refusal::Precondition {
@@ -225,9 +229,9 @@ fn access_to(act: &mut Act<'_, '_>, secret: &str) -> Result<Answer, Refusal> {
     let answer = json!({
         "secret_id": version.text("secret_id"),
         "revision": version.body.get("revision"),
-        "data": version.hidden.get("data"),
+        "data": value::open(act.tx.tables(), &owner, version)?,
         "data_crc32": version.hidden.get("data_crc32"),
-        "type": kind,
+        "type": owner.text("type"),
     });
     let (key, version) = (key.to_owned(), Record::clone(version));
     ephemeral::accessed(act, &key, version);
@@ -237,18 +241,24 @@ fn access_to(act: &mut Act<'_, '_>, secret: &str) -> Result<Answer, Refusal> {
 /// POST enable and disable.
 fn switch(act: &mut Act<'_, '_>, status: &str) -> Result<Answer, Refusal> {
     let (key, mut version) = named(act)?;
-    if version.text("status") == "scheduled_for_deletion" {
+    refuse_ended(&version)?;
+    if is_scheduled(&version) {
         return Err(Refusal::Precondition {
             precondition: "resource_not_usable",
             help: "the version is scheduled for deletion".into(),
         });
     }
-    version.body.insert("status".into(), status.into());
+    let before = version.body.insert("status".into(), status.into());
+    if status == "enabled" && before == Some(json!("disabled")) {
+        let secret = act.find("secret.secret", version.text("secret_id"))?;
+        ephemeral::renew(&secret, &mut version, act.tx.now());
+    }
     Ok(Answer::record(&act.change("secret.version", &key, version, status)))
 }
 
 fn delete(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     let (key, mut version) = named(act)?;
+    refuse_ended(&version)?;
     schedule(&mut version, &rfc3339(act.tx.now()));
     act.change("secret.version", &key, version, "deleted");
     Ok(Answer::NoContent)
@@ -257,26 +267,51 @@ fn delete(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
 /// POST restore: takes a deletion back.
 fn restore(act: &mut Act<'_, '_>) -> Result<Answer, Refusal> {
     let (key, mut version) = named(act)?;
+    refuse_ended(&version)?;
     unschedule(&mut version);
     Ok(Answer::record(&act.change("secret.version", &key, version, "restored")))
 }
 
 /// A version that is to be deleted says so, and can be restored until it is.
 pub(super) fn schedule(version: &mut Record, at: &str) {
-    if version.text("status") == "scheduled_for_deletion" {
+    if ["scheduled_for_deletion", "deleted"].contains(&version.text("status")) {
         return;
     }
     let before = version.text("status").to_owned();
     version.hidden.insert("status_before".into(), before.into());
     version.body.insert("status".into(), "scheduled_for_deletion".into());
     version.body.insert("deletion_requested_at".into(), at.into());
-    version.next = None;
+    // What it settles in then, `end` says.
+    version.next = moment(at).map(|at| Passage { to: Some("enabled".into()), due: at + RETENTION });
+}
+
+fn is_scheduled(version: &Record) -> bool {
+    version.hidden.contains_key("status_before")
+}
+
+/// The time for a version to be restored is over: its value is no more, its number stays taken.
+fn end(making: &mut Making<'_, '_>) -> Result<(), Refusal> {
+    let now = rfc3339(making.tx.now());
+    making.record.hidden.remove("status_before");
+    value::destroy(making.record);
+    making.set("status", "deleted");
+    making.set("deleted_at", now);
+    Ok(())
+}
+
+fn refuse_ended(version: &Record) -> Result<(), Refusal> {
+    if version.text("status") != "deleted" {
+        return Ok(());
+    }
+    let help = "the version is deleted".into();
+    Err(Refusal::Precondition { precondition: "resource_not_usable", help })
 }
 
 fn unschedule(version: &mut Record) {
     if let Some(before) = version.hidden.remove("status_before") {
         version.body.insert("status".into(), before);
         version.body.insert("deletion_requested_at".into(), Value::Null);
+        ephemeral::wait(version);
     }
 }
 
