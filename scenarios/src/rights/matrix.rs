@@ -170,7 +170,8 @@ impl<'a> Rights<'a> {
                 let path = path.replace("{region}", &self.api.credentials().region).replace("{none}", NONE);
                 let path = path.replace("{project}", self.of.project());
                 let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
-                let body = (method != Method::GET && method != Method::DELETE).then(|| json!({}));
+                // A name that is no text: refused wherever something would be made by it.
+                let body = (method != Method::GET && method != Method::DELETE).then(|| json!({"name": []}));
                 let answer = subject.api.send(method.clone(), &path, body).await?;
                 judged(answer.status, &format!("{method} {path}"), answer.body["type"] == "permissions_denied")
             }
