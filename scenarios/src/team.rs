@@ -337,12 +337,7 @@ impl Team {
     ///
     /// # Errors
     /// When it cannot be run.
-    pub fn start_with(
-        &self,
-        who: &str,
-        arguments: &[&str],
-        variables: &[(&str, String)],
-    ) -> Result<Child, Failure> {
+    pub fn start_with(&self, who: &str, arguments: &[&str], variables: &[(&str, String)]) -> Result<Child, Failure> {
         let program = stackproof::target::program()?;
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.root.path()).kill_on_drop(true);

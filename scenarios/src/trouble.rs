@@ -275,8 +275,13 @@ impl Team {
     ///
     /// # Errors
     /// When nothing can be compiled here.
-    pub fn clock(&self, s: &stackproof::acceptance::Scenario, seconds: i64) -> Result<[(&'static str, String); 2], Failure> {
-        let lacks = |why: &dyn std::fmt::Display| s.does_not_apply(format!("no clock can be set for one program: {why}"));
+    pub fn clock(
+        &self,
+        s: &stackproof::acceptance::Scenario,
+        seconds: i64,
+    ) -> Result<[(&'static str, String); 2], Failure> {
+        let lacks =
+            |why: &dyn std::fmt::Display| s.does_not_apply(format!("no clock can be set for one program: {why}"));
         if !cfg!(target_os = "linux") {
             return Err(lacks(&"that is for Linux"));
         }

@@ -70,14 +70,16 @@ async fn ec3_lost_the_bucket_is_emptied_and_deleted() {
 
         s.given("everything in the bucket is deleted", team.empty_the_bucket(false)).await?;
         let emptied = s.when("somebody deploys", team.on_the_stack("ada", &["up"])).await?;
-        s.then("they are stopped", Probe::fact("up", emptied.stderr.clone()), contains("is not there any more")).await?;
+        s.then("they are stopped", Probe::fact("up", emptied.stderr.clone()), contains("is not there any more"))
+            .await?;
         let back = s.when("they run the command that it prints", follow(&team, "ada", &emptied)).await?;
         s.attach("emptied.txt", back.stdout.clone())?;
         unchanged(s, &team, 1).await?;
 
         s.given("the bucket is deleted, with all its versions", team.delete_the_bucket()).await?;
         let deleted = s.when("somebody deploys", team.on_the_stack("grace", &["up"])).await?;
-        s.then("they are stopped", Probe::fact("up", deleted.stderr.clone()), contains("is not there any more")).await?;
+        s.then("they are stopped", Probe::fact("up", deleted.stderr.clone()), contains("is not there any more"))
+            .await?;
         let back = s.when("they run the command that it prints", follow(&team, "grace", &deleted)).await?;
         s.attach("deleted.txt", back.stdout.clone())?;
         unchanged(s, &team, 1).await?;
@@ -132,7 +134,8 @@ async fn ec3_lock_the_database_is_down() {
             })
             .await?;
         s.attach("during.txt", during.stderr.clone())?;
-        s.then("the update is stopped", Probe::fact("up", during.stderr.clone()), contains("the lease was lost")).await?;
+        s.then("the update is stopped", Probe::fact("up", during.stderr.clone()), contains("the lease was lost"))
+            .await?;
         team.lock_lets_in(true).await?;
         let free = Probe::new("lock status", async || {
             Ok(run(&team, "ada", &["lock", "status", "--json"]).await?.json()?["run"].is_null())
@@ -241,7 +244,8 @@ async fn ec3_clocks_of_two_machines_differ() {
             .filter(|row| row["command"].as_str().is_some_and(|command| command.starts_with("stackproof up")))
             .filter_map(|row| row["who"].as_str().map(str::to_owned))
             .collect();
-        s.then("the audit trail has them in order", Probe::fact("audit list", ups), is(["ada", "ada", "grace"])).await?;
+        s.then("the audit trail has them in order", Probe::fact("audit list", ups), is(["ada", "ada", "grace"]))
+            .await?;
         let verified = run(&team, "ada", &["audit", "verify"]).await?;
         s.then("and is whole", Probe::fact("audit verify", verified.code), is(Some(0))).await
     })

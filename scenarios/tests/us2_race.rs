@@ -90,10 +90,8 @@ impl Plain {
     /// One of the racers, in a place of its own.
     async fn racer(&self, name: &str) -> Result<Stack, Failure> {
         let who = self.target.environment().credentials();
-        let address = format!(
-            "s3://{BUCKET}?region={0}&endpoint=https://s3.{0}.scw.cloud&s3ForcePathStyle=true",
-            who.region
-        );
+        let address =
+            format!("s3://{BUCKET}?region={0}&endpoint=https://s3.{0}.scw.cloud&s3ForcePathStyle=true", who.region);
         let backend = Backend::through(vec![("PULUMI_BACKEND_URL", address)], &[], "a passphrase of the experiment");
         let program = Workspace::find()?.root.join("scenarios/programs/small");
         let settings = Settings { name: STACK.to_owned(), program, folder: self.folder.path().join(name) };
@@ -175,4 +173,3 @@ async fn ours(s: &Scenario) -> Result<Tally, Failure> {
     }
     Ok(tally)
 }
-

@@ -181,7 +181,12 @@ impl Backend {
         let unusable =
             |error: std::io::Error| Failure::environment(format!("{} cannot be used", folder.display())).because(error);
         fs::create_dir_all(folder.join("state")).map_err(unusable)?;
-        Ok(Self { variables: in_folder(folder, &passphrase_file(folder)?), unwanted: &[], supervised: false, existing: false })
+        Ok(Self {
+            variables: in_folder(folder, &passphrase_file(folder)?),
+            unwanted: &[],
+            supervised: false,
+            existing: false,
+        })
     }
 
     /// A folder of this machine, with this passphrase.

@@ -92,7 +92,10 @@ impl Home {
         let open: Vec<&str> = making.into_iter().filter(|urn| !there.contains_key(*urn)).collect();
         if !open.is_empty() && !forget {
             return Err(Failure::usage("of some nothing is said")
-                .because(format!("name them, or say with --clear-pending-creates that they are not there: {}", open.join(", ")))
+                .because(format!(
+                    "name them, or say with --clear-pending-creates that they are not there: {}",
+                    open.join(", ")
+                ))
                 .next(self.again("stackproof state recover --look")));
         }
         stack.import_state(&taken_in(state, &there)).await
@@ -190,10 +193,9 @@ impl Home {
              If its process is certainly gone, its lock file is all that is left of it",
         )
         .next(match lock.file() {
-            Some(file) => format!(
-                "{} --holder {file} --reason \"its process is gone\"",
-                self.again("stackproof lock break")
-            ),
+            Some(file) => {
+                format!("{} --holder {file} --reason \"its process is gone\"", self.again("stackproof lock break"))
+            }
             None => format!("delete {} from {}", lock.key, bucket.shown()),
         }))
     }

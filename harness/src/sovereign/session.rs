@@ -60,7 +60,8 @@ impl Home {
             self.tidy(&lease, &stack, command, progress).await?;
             let gateway = Gateway::open(self.bucket().clone(), std::slice::from_ref(&stack), Guarded(lease.guard()));
             let gateway = gateway.await;
-            let gateway = gateway.map_err(|error| unavailable("the state gateway cannot be opened", &error, command))?;
+            let gateway =
+                gateway.map_err(|error| unavailable("the state gateway cannot be opened", &error, command))?;
             Ok((gateway, version(self.bucket(), &stack, command).await?))
         };
         match opened.await {

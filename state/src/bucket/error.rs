@@ -68,7 +68,8 @@ impl Error {
         match self {
             Self::Unreachable { .. } => "see that the endpoint can be reached, then try again".to_owned(),
             Self::Refused { .. } if self.is_missing_bucket() => {
-                "the bucket is not there: `stackproof state recover` makes it again and brings its content back".to_owned()
+                "the bucket is not there: `stackproof state recover` makes it again and brings its content back"
+                    .to_owned()
             }
             // S3 takes no request whose time is more than 15 minutes off.
             Self::Refused { code, .. } if code == "RequestTimeTooSkewed" => {

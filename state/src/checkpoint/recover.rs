@@ -226,10 +226,7 @@ fn guide(stack: &Stack, checkpoint: &Checkpoint, locks: Vec<PulumiLock>, found: 
         }
         steps.push(command);
         if !unknown.is_empty() {
-            steps.push(format!(
-                "instead, if none of the {} is in the cloud: {forgetting}",
-                unknown.len()
-            ));
+            steps.push(format!("instead, if none of the {} is in the cloud: {forgetting}", unknown.len()));
         }
         steps.push(format!("stackproof preview --refresh --stack {}", stack.name()));
         steps.push(format!("stackproof up --stack {}", stack.name()));

@@ -6,8 +6,8 @@ use sha2::{Digest as _, Sha256};
 use time::{OffsetDateTime, macros::format_description};
 
 use super::{
-    Compression, Entry, Error, Finding, Stack, Stored, Verdict, compression::marked, current, existing, history, verify,
-    version,
+    Compression, Entry, Error, Finding, Stack, Stored, Verdict, compression::marked, current, existing, history,
+    verify, version,
 };
 use crate::bucket::{self, Bucket, Condition, ETag, Writer};
 
