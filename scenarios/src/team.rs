@@ -393,7 +393,8 @@ fn lay_out(workspace: &Workspace, root: &Path, prefix: &str, program: &str) -> i
     for name in ["Pulumi.yaml", "__main__.py"] {
         link(workspace.root.join(program).join(name), infra.join(name))?;
     }
-    for name in ["state", "stackproof_infra", "requirements.txt", "requirements-dev.txt"] {
+    for name in ["state", "stackproof_infra", "policy", "stackproof_policy", "requirements.txt", "requirements-dev.txt"]
+    {
         link(workspace.infra().join(name), infra.join(name))?;
     }
     link(workspace.tools(), root.join("tools"))?;
