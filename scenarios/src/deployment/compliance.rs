@@ -47,30 +47,42 @@ impl Deployment {
         }
     }
 
-    /// Gives its database a public endpoint, as somebody would in the console. Returns the endpoint's id.
+    /// Gives its database a public endpoint, as somebody would in the console.
     ///
     /// # Errors
     /// When the cloud refuses.
-    pub async fn open_the_database(&self) -> Result<String, Failure> {
-        let outputs = self.stack.outputs().await?;
-        let instance = outputs["database_instance_id"].as_str().unwrap_or_default();
-        let id = instance.rsplit('/').next().unwrap_or(instance);
+    pub async fn open_the_database(&self) -> Result<(), Failure> {
         let api = self.target.api()?;
-        let path = api.regional("rdb/v1", &format!("instances/{id}/endpoints"));
-        let body = json!({"endpoint_spec": {"load_balancer": {}}, "load_balancer": {}});
-        let answer = api.send(Method::POST, &path, Some(body)).await?;
-        let endpoint = answer.body["id"].as_str().map(str::to_owned);
-        endpoint.ok_or_else(|| Failure::failed("no endpoint was made").because(answer.body))
+        let path = api.regional("rdb/v1", &format!("instances/{}/endpoints", self.instance().await?));
+        let body = json!({"endpoint_spec": {"load_balancer": {}}});
+        done(&api.send(Method::POST, &path, Some(body)).await?.body, "no endpoint was made")
     }
 
-    /// Takes an endpoint away again.
+    /// Takes its public endpoints away again.
     ///
     /// # Errors
-    /// When the cloud refuses.
-    pub async fn close_the_database(&self, endpoint: &str) -> Result<(), Failure> {
+    /// When the cloud refuses, or there is none.
+    pub async fn close_the_database(&self) -> Result<(), Failure> {
         let api = self.target.api()?;
-        let path = api.regional("rdb/v1", &format!("endpoints/{endpoint}"));
-        done(&api.send(Method::DELETE, &path, None).await?.body, "the endpoint cannot be deleted")
+        let path = api.regional("rdb/v1", &format!("instances/{}", self.instance().await?));
+        let instance = api.get(&path).await?.body;
+        let endpoints = instance["endpoints"].as_array().into_iter().flatten();
+        let public: Vec<&Value> = endpoints.filter(|endpoint| endpoint["load_balancer"].is_object()).collect();
+        if public.is_empty() {
+            return Err(Failure::failed("the database has no public endpoint").because(&instance["endpoints"]));
+        }
+        for endpoint in public {
+            let path = api.regional("rdb/v1", &format!("endpoints/{}", endpoint["id"].as_str().unwrap_or_default()));
+            done(&api.send(Method::DELETE, &path, None).await?.body, "the endpoint cannot be deleted")?;
+        }
+        Ok(())
+    }
+
+    /// The id of its database's instance.
+    async fn instance(&self) -> Result<String, Failure> {
+        let outputs = self.stack.outputs().await?;
+        let id = outputs["database_instance_id"].as_str().and_then(|id| id.rsplit('/').next()).map(str::to_owned);
+        id.ok_or_else(|| Failure::failed("the stack tells no database_instance_id"))
     }
 
     /// Grants its application everything, by a policy beside its own. Returns the policy's id.
