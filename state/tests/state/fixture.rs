@@ -22,7 +22,7 @@ use stackproof_cloud::{
     front::Unheard,
     kernel::{Blobs, Clock, Options, Profile, Store},
     listener::listen,
-    object::{Identity, Key as CloudKey, ObjectStorage, Permission as CloudPermission, Principal},
+    object::{Errand, Identity, Key as CloudKey, ObjectStorage, Principal},
 };
 use stackproof_state::{
     bucket::{Access, Addressing, Bucket, Condition, Key},
@@ -57,7 +57,7 @@ impl Identity for Owner {
         })
     }
 
-    fn may(&self, _: &CloudKey, _: &str, _: CloudPermission) -> bool {
+    fn may(&self, _: &Errand<'_>) -> bool {
         true
     }
 }
