@@ -393,8 +393,9 @@ fn lay_out(workspace: &Workspace, root: &Path, prefix: &str, program: &str) -> i
     for name in ["Pulumi.yaml", "__main__.py"] {
         link(workspace.root.join(program).join(name), infra.join(name))?;
     }
-    for name in ["state", "stackproof_infra", "policy", "stackproof_policy", "requirements.txt", "requirements-dev.txt"]
-    {
+    // The rules are the whole stack's: what the small program makes has no tags, say.
+    let rules: &[&str] = if program == WHOLE { &["policy", "stackproof_policy"] } else { &[] };
+    for name in ["state", "stackproof_infra", "requirements.txt", "requirements-dev.txt"].iter().chain(rules) {
         link(workspace.infra().join(name), infra.join(name))?;
     }
     link(workspace.tools(), root.join("tools"))?;

@@ -1,6 +1,6 @@
 //! A running cloud, and clients that reach it as docker would: by host name, through the gateway.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use oci_client::{
     Client, Reference,
@@ -29,7 +29,7 @@ pub struct Scene {
     pub organization: Organization,
     http: reqwest::Client,
     root: String,
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 /// The digest of these bytes.
@@ -73,8 +73,12 @@ impl Scene {
 
     /// A cloud on this state directory.
     pub async fn at(state: Option<&Path>) -> Self {
+        Self::of(Arc::new(TempDir::new().unwrap()), state).await
+    }
+
+    /// A cloud of this installation, which alone can read its state directories.
+    async fn of(folder: Arc<TempDir>, state: Option<&Path>) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let folder = TempDir::new().unwrap();
         let organization = Organization::from_seed(1);
         let config = Config {
             state_dir: state.map(Path::to_owned),
@@ -104,7 +108,7 @@ impl Scene {
     pub async fn fork(&self) -> Self {
         let there = self.folder.path().join("fork");
         self.server.front().fork(&there).unwrap();
-        Self::at(Some(&there)).await
+        Self::of(Arc::clone(&self.folder), Some(&there)).await
     }
 
     /// A request to the registry without login. The path is below `/v2/`, or one it answered.

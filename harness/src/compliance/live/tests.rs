@@ -78,7 +78,10 @@ fn planted(kind: &str, pointer: &str, value: Value) -> Vec<(String, String)> {
     let mut all = well();
     let one = all.iter_mut().find(|one| one.kind == kind).unwrap();
     let (above, last) = pointer.rsplit_once('/').unwrap();
-    one.body.pointer_mut(above).unwrap()[last] = value;
+    match (one.body.pointer_mut(above).unwrap(), last.parse::<usize>()) {
+        (Value::Array(items), Ok(at)) => items[at] = value,
+        (other, _) => other[last] = value,
+    }
     let report = findings(&all, &Waivers::default());
     assert!(!report.ok && report.findings.iter().all(|finding| finding.resource == format!("{kind} acme-dev-{kind}")));
     report.findings.into_iter().map(|finding| (finding.rule, finding.found)).collect()
