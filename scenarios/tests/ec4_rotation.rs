@@ -49,6 +49,7 @@ async fn ec4_credentials_are_rotated_while_the_application_serves() {
 /// EC4 A rotation that is killed after any step goes on at the next call, and ends complete; all the while the
 /// application serves.
 #[tokio::test]
+#[ignore = "twenty kills: accept --full"]
 async fn ec4_a_killed_rotation_goes_on_where_it_was() {
     accept("EC4-killed", async |s| {
         let team = deployed(s, Some(Duration::from_secs(5))).await?;

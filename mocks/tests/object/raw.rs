@@ -277,6 +277,8 @@ proptest! {
 }
 
 /// A signature is good for what it was made for and nothing else, and for a while only.
+type Tamper = fn(&mut http::Request<axum::body::Body>);
+
 #[tokio::test]
 async fn a_signature_taken_from_another_request_opens_nothing() {
     let fixture = Fixture::new().await;
@@ -285,7 +287,7 @@ async fn a_signature_taken_from_another_request_opens_nothing() {
     fixture.signed("PUT", HOST, "/other", "secret").await;
     let taken = || Signed::new("GET", HOST, "/k").body("");
     assert_eq!(fixture.send(taken()).await.status, 200);
-    let tampered: [(&str, fn(&mut http::Request<axum::body::Body>)); 5] = [
+    let tampered: [(&str, Tamper); 5] = [
         ("another object", |request| *request.uri_mut() = "/other".parse().expect("a path")),
         ("another method", |request| *request.method_mut() = http::Method::DELETE),
         ("another query", |request| *request.uri_mut() = "/k?acl".parse().expect("a path")),
