@@ -24,6 +24,11 @@ async fn us3_2_secrets_are_encrypted_and_read_by_the_authorised_only() {
         let project = setting.project().to_owned();
         let stack = s.given("a configured stack", setting.stack("proof", &project)).await?;
         s.given("operators keep theirs there", stack.configure(&[("operatorsProjectId", &operators)])).await?;
+        let sets = ["ObjectStorageObjectsRead", "ServerlessSQLDatabaseReadWrite", "SecretManagerSecretAccess"];
+        let sets = sets.iter().enumerate().map(|(place, set)| (format!("identity.permissionSets[{place}]"), *set));
+        let sets: Vec<(String, &str)> = sets.collect();
+        let sets: Vec<(&str, &str)> = sets.iter().map(|(key, set)| (key.as_str(), *set)).collect();
+        s.given("an application that reads its secrets itself", stack.configure(&sets)).await?;
         s.given("it is deployed", stack.up(s)).await?;
 
         let stored = s.when("asking Secret Manager what it keeps", stack.secrets(&project)).await?;
