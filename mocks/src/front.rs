@@ -17,6 +17,9 @@ use crate::{
     kernel::{Blobs, Cloud, Denial, watched},
 };
 
+/// Up to this many bytes a body is small.
+const SMALL: usize = 64 << 10;
+
 /// Put into an answer's extensions when the caller is not to hear it: whoever holds the connection
 /// closes it instead of sending the answer.
 #[derive(Clone, Copy, Debug)]
@@ -129,8 +132,8 @@ impl Front {
     async fn serve_by(&self, door: Door, request: Request<Body>) -> Response<Body> {
         match door {
             Door::Api => self.api.handle(request).await,
-            Door::ObjectStorage => (self.object)(request).await,
-            Door::ContainerRegistry => (self.registry)(request).await,
+            Door::ObjectStorage => (self.object)(read_if_small(request).await).await,
+            Door::ContainerRegistry => (self.registry)(read_if_small(request).await).await,
             Door::Containers => match self.containers.get() {
                 Some(containers) => {
                     let _waits = self.traffic.wait();
@@ -140,6 +143,22 @@ impl Front {
             },
         }
     }
+}
+
+/// A request whose body is small and has come: who answers without reading it leaves the connection fit for the next
+/// request. Where a body has not been read the connection is closed after the answer, which a client may notice too late.
+async fn read_if_small(request: Request<Body>) -> Request<Body> {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if !length.is_some_and(|length: usize| (1..=SMALL).contains(&length)) {
+        return request;
+    }
+    let (head, body) = request.into_parts();
+    let body = match axum::body::to_bytes(body, SMALL).await {
+        Ok(bytes) => Body::from(bytes),
+        // Whoever reads it is told.
+        Err(error) => Body::from_stream(futures::stream::once(std::future::ready(Err::<bytes::Bytes, _>(error)))),
+    };
+    Request::from_parts(head, body)
 }
 
 /// The path and query of a request; for a bucket's own host name, the bucket comes first.

@@ -210,8 +210,9 @@ mod tests {
         command.arg("30").env("STACKPROOF_CANARY", &value);
         let mut child = command.spawn().unwrap();
         let mut scan = Scan::new(&[Credential::new("canary", &value)]).unwrap();
-        // A child has its parent's image until it becomes another program.
-        while std::fs::read(format!("/proc/{}/comm", child.id())).unwrap() != b"sleep\n" {
+        // A child has its parent's image until it becomes another program, and for a moment no environment.
+        let environment = format!("/proc/{}/environ", child.id());
+        while !String::from_utf8_lossy(&std::fs::read(&environment).unwrap()).contains(&value) {
             std::thread::yield_now();
         }
         scan.processes(|_, _| false).unwrap();

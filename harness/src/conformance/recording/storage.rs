@@ -63,8 +63,20 @@ impl Storage {
         for (name, value) in headers.iter().filter(|(name, _)| name != "host").chain(&signed) {
             request = request.header(name, value);
         }
-        let broken = |error: reqwest::Error| Failure::environment("the local cloud does not answer").because(error);
-        let answer = request.send().await.map_err(broken)?;
+        let broken = |error: reqwest::Error| {
+            let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+            let causes: String = causes.map(|cause| format!(": {cause}")).collect();
+            Failure::environment("the local cloud does not answer").because(format!("{error}{causes}"))
+        };
+        // As the SDK that was recorded: a request whose connection ended without an answer is sent again.
+        let answer = match request.try_clone() {
+            Some(again) => match request.send().await {
+                Err(error) if error.is_request() => again.send().await,
+                answered => answered,
+            },
+            None => request.send().await,
+        };
+        let answer = answer.map_err(broken)?;
         let status = answer.status().as_u16();
         let version = answer.headers().get("x-amz-version-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
         if let (Some(theirs), Some(ours)) = (recorded.response.header("x-amz-version-id"), version) {
