@@ -70,13 +70,7 @@ impl Checkout {
         let output = tokio::time::timeout(LIMIT, command.output()).await;
         let output = output.map_err(|_| Failure::failed(format!("{arguments:?} took longer than {LIMIT:?}")))?;
         let output = output.map_err(|error| Failure::environment("stackproof could not be run").because(error))?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(Said {
-            code: output.status.code(),
-            stdout: text(&output.stdout),
-            stderr: text(&output.stderr),
-            took: begun.elapsed(),
-        })
+        Ok(Said::of(&output, begun))
     }
 
     /// How many requests its cloud has answered so far, where it tells.

@@ -4,7 +4,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Output, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -54,6 +54,17 @@ pub struct Said {
 }
 
 impl Said {
+    /// What a command said that began then and has ended just now.
+    pub(crate) fn of(output: &Output, begun: Instant) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+            took: begun.elapsed(),
+        }
+    }
+
     /// The same, if it succeeded.
     ///
     /// # Errors
@@ -231,13 +242,7 @@ impl Team {
         let output = tokio::time::timeout(LIMIT, child.wait_with_output()).await;
         let output = output.map_err(|_| Failure::failed(format!("a command took longer than {LIMIT:?}")))?;
         let output = output.map_err(|error| Failure::environment("the command was lost").because(error))?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(Said {
-            code: output.status.code(),
-            stdout: text(&output.stdout),
-            stderr: text(&output.stderr),
-            took: begun.elapsed(),
-        })
+        Ok(Said::of(&output, begun))
     }
 
     /// Runs a command on the shared stack.
