@@ -99,15 +99,18 @@ class Database(pulumi.ComponentResource):
             region=args.place.region,
             opts=own,
         )
-        privilege = in_use = self._permitted(name, "", args, database, args.user, args.user_password)
+        names = (f"{name}-user", f"{name}-privilege")
+        privilege = in_use = permitted(
+            self, names, args.place, database, args.user, args.user_password, args.permission
+        )
         self.password = _once(privilege, args.user_password)
         """Known once somebody can sign in with it."""
         self.alternate_password = self.password
         """Likewise, of the other user where there is one."""
         if args.alternate_password is not None:
-            user = alternate_user(args.user)
-            # The instance changes one privilege at a time.
-            alternate = self._permitted(name, "-alternate", args, database, user, args.alternate_password, privilege)
+            user, password = alternate_user(args.user), args.alternate_password
+            names = (f"{name}-user-alternate", f"{name}-privilege-alternate")
+            alternate = permitted(self, names, args.place, database, user, password, args.permission, privilege)
             self.alternate_password = _once(alternate, args.alternate_password)
             in_use = alternate if args.alternate_in_use else privilege
         self.instance_id = instance.id
@@ -129,35 +132,40 @@ class Database(pulumi.ComponentResource):
             }
         )
 
-    def _permitted(
-        self,
-        name: str,
-        which: str,
-        args: DatabaseArgs,
-        database: databases.Database,
-        user: str,
-        password: pulumi.Input[str],
-        after: pulumi.Resource | None = None,
-    ) -> databases.Privilege:
-        """Creates a user of the database, then its permission there."""
-        made = databases.User(
-            f"{name}-user{which}",
-            name=user,
-            instance_id=database.instance_id,
-            region=args.place.region,
-            password=pulumi.Output.secret(password),
-            is_admin=False,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        return databases.Privilege(
-            f"{name}-privilege{which}",
-            instance_id=database.instance_id,
-            region=args.place.region,
-            database_name=database.name,
-            user_name=made.name,
-            permission=args.permission,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[after] if after else None),
-        )
+
+def permitted(
+    parent: pulumi.ComponentResource,
+    names: tuple[str, str],
+    place: Place,
+    database: databases.Database,
+    user: str,
+    password: pulumi.Input[str],
+    permission: pulumi.Input[str],
+    after: pulumi.Resource | None = None,
+) -> databases.Privilege:
+    """Creates a user of a database, then its permission there, after another resource where one is given.
+
+    `names` are the names in the program of the two.
+    """
+    made = databases.User(
+        names[0],
+        name=user,
+        instance_id=database.instance_id,
+        region=place.region,
+        password=pulumi.Output.secret(password),
+        is_admin=False,
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+    return databases.Privilege(
+        names[1],
+        instance_id=database.instance_id,
+        region=place.region,
+        database_name=database.name,
+        user_name=made.name,
+        permission=permission,
+        # The instance changes one privilege at a time.
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[after] if after else None),
+    )
 
 
 def _once(privilege: databases.Privilege, password: pulumi.Input[str]) -> pulumi.Output[str]:

@@ -14,12 +14,14 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumiverse_scaleway import databases
 
-from stackproof_infra.components.database import ADMINISTRATOR
+from stackproof_infra.components.database import ADMINISTRATOR, permitted
 from stackproof_infra.place import Place
 from stackproof_infra.rotation import alternate_user, is_alternate
 
 DATABASE = "stackproof"
 USER = "deployers"
+# Of tables to come. What it may do with stackproof's own is said by their migrations.
+PERMISSION = "readonly"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,14 +108,15 @@ class LockDatabase(pulumi.ComponentResource):
             permission="all",
             opts=own,
         )
-        privilege = self._permitted(name, "", args, database, USER, args.user_password, owner)
+        names = (f"{name}-user", f"{name}-privilege")
+        privilege = permitted(self, names, args.place, database, USER, args.user_password, PERMISSION, owner)
         self.alternate: pulumi.Output[str] | None = None
         """The other user likewise, where there is one."""
         if args.alternate_password is not None:
-            user = alternate_user(USER)
-            self.alternate = self._permitted(
-                name, "-alternate", args, database, user, args.alternate_password, privilege
-            ).user_name
+            user, password = alternate_user(USER), args.alternate_password
+            names = (f"{name}-user-alternate", f"{name}-privilege-alternate")
+            alternate = permitted(self, names, args.place, database, user, password, PERMISSION, privilege)
+            self.alternate = alternate.user_name
         self.instance_id = instance.id
         self.host = instance.load_balancer.apply(lambda public: _endpoint(public)[0])
         self.port = instance.load_balancer.apply(lambda public: _endpoint(public)[1])
@@ -127,38 +130,6 @@ class LockDatabase(pulumi.ComponentResource):
                 "user": self.user,
                 "certificate": self.certificate,
             }
-        )
-
-    def _permitted(
-        self,
-        name: str,
-        which: str,
-        args: LockDatabaseArgs,
-        database: databases.Database,
-        user: str,
-        password: pulumi.Input[str],
-        after: pulumi.Resource,
-    ) -> databases.Privilege:
-        """Creates a user of those who deploy, then its permission."""
-        made = databases.User(
-            f"{name}-user{which}",
-            name=user,
-            instance_id=database.instance_id,
-            region=args.place.region,
-            password=pulumi.Output.secret(password),
-            is_admin=False,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        return databases.Privilege(
-            f"{name}-privilege{which}",
-            instance_id=database.instance_id,
-            region=args.place.region,
-            database_name=database.name,
-            user_name=made.name,
-            # Of tables to come. What it may do with stackproof's own is said by their migrations.
-            permission="readonly",
-            # The instance changes one privilege at a time.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[after]),
         )
 
     def login(self, generation: int, password: pulumi.Input[str]) -> pulumi.Output[str]:
