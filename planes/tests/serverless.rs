@@ -127,19 +127,18 @@ impl Postgres {
 
     async fn start(&self) -> io::Result<()> {
         let mut running = self.running.lock().await;
-        if let Some(child) = running.as_mut()
-            && child.try_wait()?.is_none()
-        {
-            return Ok(());
-        }
         let spawn = || {
             let mut command = self.program("postgres");
             command.arg("-D").arg(self.data()).arg("-k").arg(self.home.path());
             command.args(["-c", "listen_addresses=", "-c", "fsync=off"]).stderr(Stdio::null());
             tokio::process::Command::from(command).kill_on_drop(true).spawn()
         };
-        let (child, began) = (running.insert(spawn()?), Instant::now());
-        let mut looks = tokio::time::interval(Duration::from_millis(10));
+        // One that was killed may be looked at before it is dead, so only its socket tells.
+        let child = match running.take() {
+            Some(child) => running.insert(child),
+            None => running.insert(spawn()?),
+        };
+        let (began, mut looks) = (Instant::now(), tokio::time::interval(Duration::from_millis(10)));
         while self.connect("postgres").await.is_err() {
             looks.tick().await;
             if let Some(status) = child.try_wait()? {
