@@ -1,37 +1,56 @@
 //! Histories: processes that take the lock, write and give it back, while they are killed, stopped for longer than their
 //! lease lasts, and the database is killed under them.
 //!
-//! Each write goes to a register that knows the highest fencing number it has seen and refuses lower ones, as the bucket
-//! does once a checkpoint is stamped. Each tells when its holder last found its lease good.
+//! They write a checkpoint to a bucket with its own key, under the condition that it is as they stamped or wrote it last:
+//! nobody but the bucket refuses a late write. What got in is read from the bucket's versions.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+#[allow(dead_code, unreachable_pub, reason = "one file of several test programs")]
+#[path = "state/fixture.rs"]
+mod fixture;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     process::Stdio,
-    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use common::{DEPLOYER, PATIENCE, Server, address, owner, password_of};
+use fixture::Ground;
 use futures::{StreamExt, stream};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use stackproof_state::lock::{Lock, StackKey, Wait};
+use serde_json::{Value, json};
+use stackproof_state::{
+    bucket::{Bucket, Condition},
+    checkpoint::{Compression, Stack},
+    lock::{Lock, StackKey, Wait},
+};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    net::TcpListener,
+    io::AsyncReadExt as _,
     process::{Child, Command},
     time::{sleep, timeout},
 };
 
-/// What reached the register: fence, holder, when the holder had looked at its lease, and whether it was let in.
-type Write = (u64, String, u128, bool);
+/// A write: its lease's fencing number, the holder, and when that had looked at its lease.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Write {
+    fence: u64,
+    holder: String,
+    looked: u128,
+}
+
+impl Write {
+    fn read(text: &str) -> Self {
+        let [fence, holder, looked] = text.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{text:?}") };
+        Self { fence: fence.parse().unwrap(), holder: holder.to_owned(), looked: looked.parse().unwrap() }
+    }
+}
 
 const HOLDERS: usize = 3;
 const ROUNDS: u32 = 3;
@@ -64,61 +83,41 @@ fn faults(seed: u64) -> Vec<(Duration, usize, Fault)> {
     faults
 }
 
-struct Register {
-    at: std::net::SocketAddr,
-    writes: Arc<Mutex<Vec<Write>>>,
-    _task: tokio_util::task::AbortOnDropHandle<()>,
+/// Where the histories happen.
+struct Scene {
+    server: Server,
+    authority: std::path::PathBuf,
+    ground: Ground,
 }
 
-impl Register {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
-        let writes = Arc::new(Mutex::new(Vec::new()));
-        let all = writes.clone();
-        let task = tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let writes = all.clone();
-                tokio::spawn(async move {
-                    let mut stream = BufReader::new(stream);
-                    let mut line = String::new();
-                    // A holder that was killed breaks off.
-                    while stream.read_line(&mut line).await.is_ok_and(|read| read > 0) {
-                        let answer = take(&line, &writes);
-                        if stream.write_all(answer).await.is_err() {
-                            break;
-                        }
-                        line.clear();
-                    }
-                });
-            }
-        });
-        Self { at, writes, _task: tokio_util::task::AbortOnDropHandle::new(task) }
+impl Scene {
+    fn start(&self, stack: &str) -> Child {
+        let [rounds, ttl] = [ROUNDS.to_string(), TTL.as_millis().to_string()];
+        Command::new(env!("CARGO_BIN_EXE_stackproof-lock-holder"))
+            .arg(address(DEPLOYER, self.server.at))
+            .arg(&self.authority)
+            .args([stack, &self.ground.endpoint, &rounds, &ttl])
+            .env("STACKPROOF_LOCK_PASSWORD", password_of(DEPLOYER))
+            .env("AWS_ACCESS_KEY_ID", fixture::KEY.0)
+            .env("AWS_SECRET_ACCESS_KEY", fixture::KEY.1)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
     }
 }
 
-fn take(line: &str, writes: &Mutex<Vec<Write>>) -> &'static [u8] {
-    let [fence, holder, looked] = line.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{line:?}") };
-    let (fence, looked): (u64, u128) = (fence.parse().unwrap(), looked.parse().unwrap());
-    let mut writes = writes.lock().unwrap();
-    let highest = writes.iter().filter(|(.., good)| *good).map(|(fence, ..)| *fence).max().unwrap_or(0);
-    let good = fence >= highest;
-    writes.push((fence, holder.to_owned(), looked, good));
-    if good { b"ok\n" } else { b"refused\n" }
-}
-
-fn start(server: &Server, authority: &std::path::Path, stack: &str, register: &Register) -> Child {
-    let [register, rounds, ttl] = [register.at.to_string(), ROUNDS.to_string(), TTL.as_millis().to_string()];
-    Command::new(env!("CARGO_BIN_EXE_stackproof-lock-holder"))
-        .arg(address(DEPLOYER, server.at))
-        .arg(authority)
-        .args([stack, &register, &rounds, &ttl])
-        .env("STACKPROOF_LOCK_PASSWORD", password_of(DEPLOYER))
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+/// Waits for a holder's end, and gives what it told of its writes.
+async fn told(mut holder: Child, seed: u64, killed: bool) -> String {
+    let (mut output, mut told) = (holder.stdout.take().unwrap(), String::new());
+    let ended = timeout(PATIENCE, async {
+        output.read_to_string(&mut told).await.unwrap();
+        holder.wait().await.unwrap()
+    });
+    let ended = ended.await.unwrap_or_else(|_| panic!("seed {seed}: a holder was never served"));
+    assert!(ended.success() || killed, "seed {seed}: {ended}");
+    told
 }
 
 fn signal(child: &Child, what: Signal) {
@@ -136,10 +135,13 @@ struct Seen {
     abandoned: usize,
 }
 
-async fn history(server: &Server, authority: &std::path::Path, seed: u64) -> Seen {
-    let register = Register::start().await;
-    let stack = format!("seed-{seed}");
-    let mut holders: Vec<Child> = (0..HOLDERS).map(|_| start(server, authority, &stack, &register)).collect();
+async fn history(scene: &Scene, seed: u64) -> Seen {
+    let name = format!("seed-{seed}");
+    let (stack, bucket) = (Stack::new("histories", &name).unwrap(), &scene.ground.bucket);
+    let checkpoint = stack.checkpoint(Compression::None);
+    let empty = json!({"version": 3, "checkpoint": {"stack": name, "latest": null}});
+    bucket.put(&checkpoint, empty.to_string().into(), &Condition::Absent).await.unwrap();
+    let holders: Vec<Child> = (0..HOLDERS).map(|_| scene.start(&name)).collect();
     let mut killed = [false; HOLDERS];
     let mut past = Duration::ZERO;
     for (at, whom, fault) in faults(seed) {
@@ -158,15 +160,12 @@ async fn history(server: &Server, authority: &std::path::Path, seed: u64) -> See
             }
         }
     }
-    for (holder, killed) in holders.iter_mut().zip(killed) {
-        let ended = timeout(PATIENCE, holder.wait()).await;
-        let ended = ended.unwrap_or_else(|_| panic!("seed {seed}: a holder was never served")).unwrap();
-        assert!(ended.success() || killed, "seed {seed}: {ended}");
-    }
+    let all = holders.into_iter().zip(killed).map(|(holder, killed)| told(holder, seed, killed));
+    let told = futures::future::join_all(all).await.concat();
 
     // Whatever happened, the next one gets in, and hears of all who never said goodbye.
-    let key = StackKey::new("s3://histories?endpoint=s3.example.com", "p", &stack).unwrap();
-    let lock = Lock::new(&server.deployer(), key);
+    let key = StackKey::new("s3://histories?endpoint=s3.example.com", stack.project(), &name).unwrap();
+    let lock = Lock::new(&scene.server.deployer(), key);
     let last = loop {
         match lock.acquire(owner("last"), Wait::UpTo(PATIENCE), None, |_| {}).await {
             Ok(last) => break last,
@@ -175,39 +174,69 @@ async fn history(server: &Server, authority: &std::path::Path, seed: u64) -> See
         }
         sleep(Duration::from_millis(50)).await;
     };
-    let abandoned = last.abandoned().len();
-    let writes = register.writes.lock().unwrap().clone();
-    check(seed, &writes, last.fence());
-    drop(last);
-    let leases: std::collections::BTreeSet<u64> = writes.iter().map(|(fence, ..)| *fence).collect();
-    let refused = writes.iter().filter(|(.., good)| !good).count();
-    Seen { leases: leases.len(), writes: writes.len(), refused, abandoned }
+    let written = written(bucket, &checkpoint).await;
+    let refused = check(seed, &written, &told, last.fence());
+    let leases: BTreeSet<u64> = written.iter().map(|write| write.fence).collect();
+    Seen { leases: leases.len(), writes: written.len(), refused, abandoned: last.abandoned().len() }
 }
 
-fn check(seed: u64, writes: &[Write], last: u64) {
+/// What reached the bucket, from the first on.
+async fn written(bucket: &Bucket, checkpoint: &str) -> Vec<Write> {
+    let mut versions = bucket.versions(checkpoint).await.unwrap();
+    versions.reverse();
+    let contents = stream::iter(versions).map(async |version| {
+        let object = bucket.get(checkpoint, Some(&version.id)).await.unwrap().unwrap();
+        let state: Value = serde_json::from_slice(&object.content).unwrap();
+        state["write"].as_str().map(Write::read)
+    });
+    let mut all: Vec<Write> = contents.buffered(8).filter_map(std::future::ready).collect().await;
+    // Each new holder stamps the last one's.
+    all.dedup();
+    all
+}
+
+/// Gives how many writes were refused.
+fn check(seed: u64, written: &[Write], told: &str, last: u64) -> usize {
     // A fencing number is one holder's.
     let mut holders = BTreeMap::new();
-    for (fence, holder, ..) in writes {
-        let known = holders.entry(*fence).or_insert(holder);
-        assert_eq!(*known, holder, "seed {seed}: two holders of lease {fence}");
-        assert!(*fence < last, "seed {seed}: {fence} was given again");
+    for write in written {
+        let known = holders.entry(write.fence).or_insert(&write.holder);
+        assert_eq!(*known, &write.holder, "seed {seed}: two holders of lease {}", write.fence);
+        assert!(write.fence < last, "seed {seed}: {} was given again", write.fence);
     }
-    // What got in, got in in order.
-    let good: Vec<u64> = writes.iter().filter(|(.., good)| *good).map(|(fence, ..)| *fence).collect();
-    assert!(good.is_sorted(), "seed {seed}: {good:?}");
+    // What got in, got in in order, each write once.
+    let order: Vec<u64> = written.iter().map(|write| write.fence).collect();
+    assert!(order.is_sorted(), "seed {seed}: {order:?}");
+    let there: BTreeSet<&Write> = written.iter().collect();
+    assert_eq!(there.len(), written.len(), "seed {seed}: a write came back: {written:?}");
+    // Who was told so has written, and who was refused has not. Who was killed may have been told half a line.
+    let (mut looks, mut refused) = (written.to_vec(), 0);
+    for line in told.lines() {
+        let Some((write, result)) = line.rsplit_once(' ') else { continue };
+        match result {
+            "ok" => assert!(there.contains(&Write::read(write)), "seed {seed}: {write} was lost"),
+            "refused" => {
+                assert!(!there.contains(&Write::read(write)), "seed {seed}: {write} was refused");
+                looks.push(Write::read(write));
+                refused += 1;
+            }
+            _ => {}
+        }
+    }
     // No two ever found their leases good at the same time: all looks of one come before all looks of the next.
-    let mut looks: Vec<(u128, u64)> = writes.iter().map(|(fence, _, looked, _)| (*looked, *fence)).collect();
-    looks.sort_unstable();
-    let order: Vec<u64> = looks.iter().map(|(_, fence)| *fence).collect();
+    looks.sort_unstable_by_key(|write| (write.looked, write.fence));
+    let order = looks.iter().map(|write| write.fence);
     assert!(order.is_sorted(), "seed {seed}: two thought that they held the lock: {looks:?}");
+    refused
 }
 
 async fn histories(seeds: std::ops::Range<u64>, restarts: u32) {
     let server = Server::start().await;
     let authority = server.folder().join("ca.pem");
     std::fs::write(&authority, &common::AUTHORITY.root).unwrap();
-    let many = seeds.end - seeds.start;
-    let all = stream::iter(seeds).map(|seed| history(&server, &authority, seed)).buffer_unordered(ABREAST);
+    let scene = Scene { server, authority, ground: Ground::local().await };
+    let (many, server) = (seeds.end - seeds.start, &scene.server);
+    let all = stream::iter(seeds).map(|seed| history(&scene, seed)).buffer_unordered(ABREAST);
     let all = all.collect::<Vec<Seen>>();
     tokio::pin!(all);
     let mut restarted = 0;
@@ -228,7 +257,7 @@ async fn histories(seeds: std::ops::Range<u64>, restarts: u32) {
     let (leases, writes) = (sum(|seen| seen.leases), sum(|seen| seen.writes));
     let (refused, abandoned) = (sum(|seen| seen.refused), sum(|seen| seen.abandoned));
     println!(
-        "{many} histories: {leases} leases, {writes} writes of which {refused} were too late and refused, \
+        "{many} histories: {leases} leases, {writes} writes in the bucket, {refused} more were too late and refused, \
          {abandoned} leases abandoned, {restarted} restarts of the database"
     );
     // Faults that never hit anything prove nothing.

@@ -16,6 +16,9 @@ pub const BIN_VARIABLE: &str = "STACKPROOF_BIN";
 /// The names scenarios bear: those of the seed's ids.
 const SCENARIOS: &str = "test(/(^|::)(us|ec|fr_|sc_|nfr_)[0-9]/)";
 
+/// What `accept --full` runs: the lock's long proof lies beside the lock.
+const LONG: &str = "package(stackproof-scenarios) or binary(histories)";
+
 /// How a test run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -34,26 +37,33 @@ pub enum Ended {
 pub struct Nextest {
     profile: &'static str,
     arguments: Vec<String>,
+    variables: Vec<(&'static str, PathBuf)>,
 }
 
 impl Nextest {
     /// The scenarios; where ids are given, only theirs.
     pub fn scenarios(only: &[String], full: bool) -> Self {
         let profile = if full { "full" } else { "accept" };
-        let mut arguments = vec!["--package".to_owned(), "stackproof-scenarios".to_owned()];
+        let mut words = match (full, only.is_empty()) {
+            (true, true) => vec!["--workspace", "--filterset", LONG],
+            _ => vec!["--package", "stackproof-scenarios"],
+        };
         if full {
-            arguments.extend(["--run-ignored".to_owned(), "all".to_owned()]);
+            words.extend(["--run-ignored", "all"]);
         }
+        let mut arguments: Vec<String> = words.into_iter().map(str::to_owned).collect();
         if !only.is_empty() {
             arguments.extend(["--filterset".to_owned(), filter(only)]);
         }
-        Self { profile, arguments }
+        Self { profile, arguments, variables: Vec::new() }
     }
 
     /// The scenarios without the tests beside them, which say the same on every target.
     #[must_use]
     pub fn on_a_further_target(mut self) -> Self {
-        if !self.arguments.iter().any(|argument| argument == "--filterset") {
+        if let Some(long) = self.arguments.iter_mut().find(|argument| *argument == LONG) {
+            *long = SCENARIOS.to_owned();
+        } else if !self.arguments.iter().any(|argument| argument == "--filterset") {
             self.arguments.extend(["--filterset".to_owned(), SCENARIOS.to_owned()]);
         }
         self
@@ -61,7 +71,14 @@ impl Nextest {
 
     /// Every test of the workspace.
     pub fn everything() -> Self {
-        Self { profile: "ci", arguments: vec!["--workspace".to_owned()] }
+        Self { profile: "ci", arguments: vec!["--workspace".to_owned()], variables: Vec::new() }
+    }
+
+    /// With this in the tests' environment.
+    #[must_use]
+    pub fn with(mut self, variable: &'static str, value: PathBuf) -> Self {
+        self.variables.push((variable, value));
+        self
     }
 
     /// What a person types for the same.
@@ -88,6 +105,7 @@ impl Nextest {
         command.env(RUN_VARIABLE, absolute(run.path())?).env(TARGET_VARIABLE, target.to_string());
         command.env(BIN_VARIABLE, this_program()?);
         command.env(super::tools::PYTHON_VARIABLE, &tools.python);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         without_cargo_run(&mut command);
         let status = command.status().map_err(|error| {
             Failure::environment("cargo-nextest does not start").because(error).next("stackproof doctor")
@@ -159,6 +177,7 @@ mod tests {
         let all = Nextest::scenarios(&[], false);
         assert_eq!(filters(all.clone()), 0);
         assert_eq!(filters(all.on_a_further_target().on_a_further_target()), 1);
+        assert_eq!(filters(Nextest::scenarios(&[], true).on_a_further_target()), 1);
         assert_eq!(filters(Nextest::scenarios(&["US1.1".to_owned()], false).on_a_further_target()), 1);
     }
 }

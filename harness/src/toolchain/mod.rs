@@ -11,6 +11,7 @@ mod identity;
 mod javascript;
 mod language_host;
 mod machine;
+mod minio;
 mod nextest;
 mod postgres;
 mod provider;
@@ -197,6 +198,14 @@ impl Toolchain {
     pub fn postgres(progress: &Progress) -> Result<Tool, Failure> {
         let machine = Machine::here()?;
         postgres::find(&machine)?.or_install(|| postgres::install(&machine, progress))
+    }
+
+    /// The S3 server that the state's own tests run on: built if it is not there yet.
+    ///
+    /// # Errors
+    /// When Go is missing, or it cannot be built.
+    pub fn minio(progress: &Progress) -> Result<Tool, Failure> {
+        minio::install(&Machine::here()?, progress)
     }
 
     /// The stack's Python interpreter alone: found, else installed. Enough for its tests and checks.

@@ -36,7 +36,7 @@ pub(crate) async fn a_schedule_calls_its_container() {
     let trigger = trigger(&scene, &container, "30 */6 * * *").await;
     // A day has four of them, and the answer to the clock's turn waits for them.
     scene.advance(24 * 3600).await;
-    let metrics = container.metrics().await;
+    let metrics = container.at_rest().await;
     assert_eq!((fired(&metrics), &metrics["triggers"][0]["failed"]), (4, &json!(0)), "{metrics}");
     assert_eq!(metrics["requests"]["by_status"], json!({"200": 4}));
     let logs = container.logs().await;
@@ -70,7 +70,7 @@ pub(crate) async fn a_schedule_that_was_changed_or_removed_calls_no_more() {
     let (status, _) = scene.api(reqwest::Method::DELETE, &trigger, Value::Null).await;
     assert_eq!(status, 200);
     scene.advance(3600 * 24 * 366).await;
-    let metrics = container.metrics().await;
+    let metrics = container.at_rest().await;
     assert_eq!((&metrics["triggers"], &metrics["requests"]["total"]), (&json!([]), &json!(1)));
     scene.end().await;
 }

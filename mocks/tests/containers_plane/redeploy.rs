@@ -48,7 +48,7 @@ pub(crate) async fn nothing_is_lost() {
         assert_eq!((*status, body.as_str()), (200, "slow"));
         count += 1;
     }
-    let metrics = container.metrics().await;
+    let metrics = container.at_rest().await;
     assert_eq!(metrics["instances"]["started"], 5, "one for each deployment");
     assert_eq!(metrics["requests"]["by_status"], json!({"200": count + 1}));
     println!("{count} requests during four deployments, none lost");

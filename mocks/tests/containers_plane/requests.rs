@@ -45,7 +45,7 @@ pub(crate) async fn one_that_takes_too_long_is_broken_off() {
     assert!(drip > 10, "{drip}");
     assert!(took >= Duration::from_secs(10) && took < Duration::from_secs(20), "{took:?}");
     assert_eq!(container.ask("/health").await, (200, "well".into()), "the container itself is not ended");
-    assert_eq!(container.metrics().await["requests"]["by_status"], json!({"200": 2, "504": 1}));
+    assert_eq!(container.at_rest().await["requests"]["by_status"], json!({"200": 2, "504": 1}));
     scene.end().await;
 }
 
@@ -67,7 +67,7 @@ pub(crate) async fn a_websocket_is_carried_both_ways() {
     }
     assert_eq!(container.metrics().await["requests"]["under_way"], 1, "it keeps its container at work");
     drop(stream);
-    let metrics = container.measures(|metrics| metrics["requests"]["under_way"] == 0).await;
+    let metrics = container.at_rest().await;
     assert_eq!(metrics["requests"]["by_status"], json!({"101": 1}));
     scene.end().await;
 }

@@ -234,6 +234,11 @@ impl<'s> Container<'s> {
     pub(crate) async fn measures(&self, what: impl Fn(&Value) -> bool) -> Value {
         eventually(async || self.metrics().await, what).await
     }
+
+    /// Its numbers when every request is over: an answer is counted after it went out, which its reader may see first.
+    pub(crate) async fn at_rest(&self) -> Value {
+        self.measures(|metrics| metrics["requests"]["under_way"] == 0).await
+    }
 }
 
 /// Looks until something is as it is to be.

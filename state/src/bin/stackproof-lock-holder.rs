@@ -1,7 +1,9 @@
-//! For the lock's own tests: a process that takes the lock, writes to a register while its lease is good, and gives the
-//! lock back, again and again; until it has done so often enough, or is killed.
+//! For the lock's own tests: a process that takes the lock, writes a checkpoint to a bucket while its lease is good, and
+//! gives the lock back, again and again; until it has done so often enough, or is killed.
 //!
-//! `stackproof-lock-holder ADDRESS CA STACK REGISTER ROUNDS TTL_MS`, the password in `STACKPROOF_LOCK_PASSWORD`.
+//! `stackproof-lock-holder ADDRESS CA STACK BUCKET_ENDPOINT ROUNDS TTL_MS`, with `STACKPROOF_LOCK_PASSWORD` and the bucket's
+//! `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` in the environment. For each write it prints a line: the fencing number,
+//! the lease's holder, when it had looked at its lease (nanoseconds of the monotonic clock), and `ok` or `refused`.
 
 use std::{
     error::Error,
@@ -9,13 +11,13 @@ use std::{
 };
 
 use nix::time::{ClockId, clock_gettime};
+use serde_json::json;
 use stackproof_state::{
+    bucket::{self, Access, Addressing, Bucket, Condition, ETag, Key},
+    checkpoint::{self, Compression, Stack},
     database::{Database, Trust},
+    gateway::stamp,
     lock::{Lease, Lock, Owner, Refused, StackKey, Timing, Wait},
-};
-use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
 };
 
 type Failure = Box<dyn Error>;
@@ -28,8 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [address, authority, stack, register, rounds, ttl] = arguments.as_slice() else {
-        return Err("usage: stackproof-lock-holder ADDRESS CA STACK REGISTER ROUNDS TTL_MS".into());
+    let [address, authority, stack, endpoint, rounds, ttl] = arguments.as_slice() else {
+        return Err("usage: stackproof-lock-holder ADDRESS CA STACK BUCKET_ENDPOINT ROUNDS TTL_MS".into());
     };
     let password = std::env::var("STACKPROOF_LOCK_PASSWORD")?;
     let trust = Trust::Authority(std::fs::read_to_string(authority)?);
@@ -39,9 +41,9 @@ async fn main() -> Result<(), Failure> {
         patience: Duration::from_millis(1000),
         poll: Duration::from_millis(100),
     };
-    let lock =
-        Lock::new(&database, StackKey::new("s3://histories?endpoint=s3.example.com", "p", stack)?).timing(timing);
-    let mut stream = BufReader::new(TcpStream::connect(register).await?);
+    let state = State::open(endpoint, stack)?;
+    let key = StackKey::new("s3://histories?endpoint=s3.example.com", state.stack.project(), stack)?;
+    let lock = Lock::new(&database, key).timing(timing);
     let (mut left, mut there) = (rounds.parse::<u32>()?, Instant::now());
     while left > 0 {
         let owner = Owner {
@@ -54,7 +56,7 @@ async fn main() -> Result<(), Failure> {
         match lock.acquire(owner, Wait::UpTo(Duration::from_secs(60)), None, |_| {}).await {
             Ok(lease) => {
                 (left, there) = (left - 1, Instant::now());
-                work(lease, &mut stream).await?;
+                state.work(lease).await?;
             }
             Err(Refused::Database(error)) if there.elapsed() < PATIENCE => {
                 tracing::debug!(%error, "again");
@@ -66,27 +68,69 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes while the lease is good, looking before each write and telling when that was.
-async fn work(lease: Lease, register: &mut BufReader<TcpStream>) -> Result<(), Failure> {
-    let guard = lease.guard();
-    for _ in 0..WRITES {
-        let looked = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
-        if !guard.is_valid() {
-            return Ok(());
-        }
-        // Between looking and writing anything may happen: this is where a process should be stopped.
-        tokio::time::sleep(Duration::from_millis(15)).await;
-        let line = format!("{} {} {}\n", guard.fence(), lease.grant().holder, looked.as_nanos());
-        register.write_all(line.as_bytes()).await?;
-        let mut answer = String::new();
-        register.read_line(&mut answer).await?;
-        if answer != "ok\n" {
-            return Ok(());
-        }
+/// The state that is written, by whoever has the bucket's key: what is refused, the bucket itself refuses.
+struct State {
+    bucket: Bucket,
+    stack: Stack,
+    key: String,
+}
+
+impl State {
+    fn open(endpoint: &str, stack: &str) -> Result<Self, Failure> {
+        rustls::crypto::ring::default_provider().install_default().map_err(|_| "TLS was set up before")?;
+        let access = Access {
+            endpoint: endpoint.parse()?,
+            region: "fr-par".to_owned(),
+            bucket: "state".to_owned(),
+            prefix: String::new(),
+            addressing: Addressing::Path,
+            key: Key::new(std::env::var("AWS_ACCESS_KEY_ID")?, std::env::var("AWS_SECRET_ACCESS_KEY")?),
+        };
+        let bucket = Bucket::new(reqwest::Client::builder().no_proxy().build()?, access);
+        let stack = Stack::new("histories", stack)?;
+        let key = stack.checkpoint(Compression::None);
+        Ok(Self { bucket, stack, key })
     }
-    // Lost meanwhile, or the database is gone: it runs out.
-    if let Err(error) = lease.release().await {
-        tracing::debug!(%error, "not given back");
+
+    /// Writes while the lease is good, looking before each write and telling when that was.
+    async fn work(&self, lease: Lease) -> Result<(), Failure> {
+        let guard = lease.guard();
+        let mut seen = match stamp(&self.bucket, &self.bucket, &self.stack).await {
+            Ok(stamped) => stamped.into_iter().next().ok_or("there is no checkpoint")?.after,
+            // The one before still writes: the next round stamps again.
+            Err(checkpoint::Error::Bucket(bucket::Error::Changed { .. })) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        for _ in 0..WRITES {
+            let looked = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?).as_nanos();
+            if !guard.is_valid() {
+                return Ok(());
+            }
+            // Between looking and writing anything may happen: this is where a process should be stopped.
+            tokio::time::sleep(Duration::from_millis(15)).await;
+            let write = format!("{} {} {looked}", guard.fence(), lease.grant().holder);
+            match self.write(&write, &seen).await {
+                Ok(etag) => {
+                    println!("{write} ok");
+                    seen = etag;
+                }
+                Err(bucket::Error::Changed { .. }) => {
+                    println!("{write} refused");
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // Lost meanwhile, or the database is gone: it runs out.
+        if let Err(error) = lease.release().await {
+            tracing::debug!(%error, "not given back");
+        }
+        Ok(())
     }
-    Ok(())
+
+    async fn write(&self, write: &str, seen: &ETag) -> Result<ETag, bucket::Error> {
+        let state = json!({"version": 3, "checkpoint": {"stack": self.stack.name(), "latest": null}, "write": write});
+        let written = self.bucket.put(&self.key, state.to_string().into(), &Condition::Is(seen.clone())).await?;
+        Ok(written.etag)
+    }
 }
