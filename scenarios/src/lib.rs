@@ -14,7 +14,7 @@ mod trouble;
 
 pub use checkout::Checkout;
 pub use credentials::Credentials;
-pub use deployment::{Adopted, Application, Deployment, Principal, Reader, Setting, changed, updates};
+pub use deployment::{Adopted, Application, Deployment, Pipeline, Principal, Reader, Setting, changed, updates};
 pub use inventory::{Inventory, LEFT_BY_SCALEWAY};
 pub use load::{Load, Tally};
 pub use rights::{CLASSES, Caught, Class, Difference, Rights, Subject};

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use stackproof::{
     Failure,
-    acceptance::{Capability, Probe, Scenario, accept, at_least, empty, includes},
-    privilege::{Holder, granted, judge},
+    acceptance::{Capability, Probe, Scenario, accept, at_least, empty, includes, is},
+    privilege::{FindingKind, Holder, granted, judge},
 };
 use stackproof_scenarios::{CLASSES, Caught, Deployment, Rights, Subject};
 
@@ -157,6 +157,68 @@ async fn us3_1_observed_what_the_applications_call_needs_all_that_they_are_grant
         let findings: Vec<String> = verdict.findings.iter().map(ToString::to_string).collect();
         s.then("nobody holds more or less than was needed", Probe::fact("stackproof check --iam", findings), empty())
             .await?;
+        stack.is_taken_away(s).await
+    })
+    .await;
+}
+
+/// FR-004 A pipeline whose key has what `check --iam` says that a deployment needs, and no more, deploys the stack and
+/// takes it away.
+#[tokio::test]
+async fn us3_1_pipeline_what_a_deployment_is_said_to_need_is_enough() {
+    accept("US3.1-pipeline", async |s| {
+        s.needs(Capability::Inspection)?;
+        let stack = s.given("a configured stack", Deployment::configured(s)).await?;
+        let needed = s.given("somebody has deployed it and taken it away", stack.needed(s)).await?;
+        let pipeline = s.given("a pipeline with a key that may do that", stack.pipeline(s)).await?;
+        stack.grant(&pipeline, &needed).await?;
+        let its = stack.by(&pipeline).await?;
+        s.when("it deploys", its.up(s)).await?;
+        let (differences, _) = its.differences(s).await?;
+        s.then("everything is there", Probe::fact("pulumi preview --refresh", differences), empty()).await?;
+        s.when("it takes everything away", its.destroy(s)).await?;
+        let verdict = stack.permissions().await?;
+        s.attach("least-privilege.txt", verdict.to_string())?;
+        let findings: Vec<String> = verdict.findings.iter().map(ToString::to_string).collect();
+        s.then("it needed all of it", Probe::fact("stackproof check --iam", findings), empty()).await?;
+        stack.dismiss_pipeline(&pipeline).await?;
+        stack.is_taken_away(s).await
+    })
+    .await;
+}
+
+/// US3.1 A pipeline whose key lacks one of the permission sets that it needs is refused, and told which.
+#[tokio::test]
+#[ignore = "a refusal costs the provider two minutes: accept --full"]
+async fn us3_1_lack_a_deployment_that_may_too_little_is_told_what_is_missing() {
+    accept("US3.1-lack", async |s| {
+        s.needs(Capability::Inspection)?;
+        let stack = s.given("a configured stack", Deployment::configured(s)).await?;
+        let needed = s.given("somebody has deployed it and taken it away", stack.needed(s)).await?;
+        let pipeline = s.given("a pipeline with a key", stack.pipeline(s)).await?;
+        let its = stack.by(&pipeline).await?;
+        // One of the first, one of the middle, one of the last of the alphabet.
+        for place in [1, needed.len() / 2, needed.len() - 2] {
+            let mut less = needed.clone();
+            let missing = less.remove(place).permission_set;
+            s.given(&format!("it may all that it needs but {missing}"), stack.grant(&pipeline, &less)).await?;
+            stack
+                .target()
+                .control()
+                .ok_or_else(|| Failure::environment("no control API"))?
+                .forget_permissions()
+                .await?;
+            let done = s.when("it deploys", its.attempt(s)).await?;
+            s.then("it is refused", Probe::fact("pulumi up", done), is(false)).await?;
+            let findings = stack.permissions().await?.findings;
+            s.attach("findings.txt", findings.iter().map(|finding| format!("{finding}\n")).collect::<String>())?;
+            let lacks = findings.iter().filter(|finding| finding.kind == FindingKind::Lack);
+            let lacks: Vec<String> = lacks.map(|finding| finding.permission_set.clone()).collect();
+            s.then("what is missing is told", Probe::fact("stackproof check --iam", lacks), includes([missing]))
+                .await?;
+            stack.destroy(s).await?;
+        }
+        stack.dismiss_pipeline(&pipeline).await?;
         stack.is_taken_away(s).await
     })
     .await;

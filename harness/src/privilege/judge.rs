@@ -20,11 +20,14 @@ pub struct Verdict {
     pub ok: bool,
     /// Each application.
     pub applications: Vec<Judged>,
+    /// People who called something, and what a key would need that does the same: a pipeline's. What they hold beside is
+    /// their organisation's business, and no finding.
+    pub people: Vec<Judged>,
     /// Everything that is too much or missing.
     pub findings: Vec<Finding>,
 }
 
-/// What one application holds and needs.
+/// What one principal holds and needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {
     /// Its name.
@@ -77,16 +80,20 @@ impl fmt::Display for Finding {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.applications.is_empty() {
-            return writeln!(f, "no application holds or called anything");
+            writeln!(f, "no application holds or called anything")?;
         }
+        let sets = |grants: &[Grant]| -> String {
+            let names: Vec<&str> = grants.iter().map(|grant| grant.permission_set.as_str()).collect();
+            if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+        };
         for application in &self.applications {
-            let sets = |grants: &[Grant]| -> String {
-                let names: Vec<&str> = grants.iter().map(|grant| grant.permission_set.as_str()).collect();
-                if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
-            };
             writeln!(f, "{} did {} different things", application.name, application.calls)?;
             writeln!(f, "  granted  {}", sets(&application.granted))?;
             writeln!(f, "  needed   {}", sets(&application.needed))?;
+        }
+        for person in &self.people {
+            writeln!(f, "{} did {} different things; a key that does the same", person.name, person.calls)?;
+            writeln!(f, "  needs    {}", sets(&person.needed))?;
         }
         for finding in &self.findings {
             writeln!(f, "{finding}")?;
@@ -114,7 +121,20 @@ pub fn judge(permissions: &Permissions, holders: &[Holder]) -> Verdict {
             needed: needed.into_iter().collect(),
         });
     }
-    Verdict { ok: findings.is_empty(), applications, findings }
+    Verdict { ok: findings.is_empty(), applications, people: people(permissions), findings }
+}
+
+/// People, and what they did needs.
+fn people(permissions: &Permissions) -> Vec<Judged> {
+    let are_people = permissions.principals.iter().filter(|seen| seen.principal == "user" && !seen.calls.is_empty());
+    let judged = |seen: &Observed| {
+        let (id, name) = (seen.principal_id.clone(), seen.principal_name.clone());
+        let holder = Holder { id, name, grants: BTreeSet::new() };
+        let needed = needed(&seen.calls.iter().collect::<Vec<_>>(), &permissions.widths, &holder);
+        let (calls, needed) = (seen.calls.len(), needed.into_iter().collect());
+        Judged { name: holder.name, id: holder.id, calls, granted: Vec::new(), needed }
+    };
+    are_people.map(judged).collect()
 }
 
 /// What an application did. One that was made anew under the same name, as after a destroy, is the same one: what
@@ -293,6 +313,15 @@ mod tests {
     fn a_right_in_another_project_is_both() {
         let verdict = verdict(vec![seen("1", "app", vec![call("get", "p", READ)])], &[("Read", Some("other"))]);
         assert_eq!(found(&verdict), [(FindingKind::Excess, "Read"), (FindingKind::Lack, "Read")]);
+    }
+
+    #[test]
+    fn what_a_person_did_is_told_and_is_no_finding() {
+        let calls = vec![call("get", "p", READ), call("put", "p", WRITE)];
+        let verdict = verdict(vec![Observed { principal: "user".to_owned(), ..seen("9", "ada", calls) }], &[]);
+        let needed: Vec<&str> = verdict.people[0].needed.iter().map(|grant| grant.permission_set.as_str()).collect();
+        assert_eq!((verdict.ok, &*verdict.people[0].name, &*needed), (true, "ada", &["Read", "Write"][..]));
+        assert!(verdict.to_string().contains("needs    Read, Write"), "{verdict}");
     }
 
     #[test]

@@ -135,6 +135,13 @@ impl Environment {
         Ok(Self::new(credentials, route, Vec::new()))
     }
 
+    /// The same with another API key.
+    #[must_use]
+    pub fn with_key(self, access_key: &str, secret_key: &str) -> Self {
+        let (access_key, secret_key) = (access_key.to_owned(), secret_key.to_owned());
+        Self::new(Credentials { access_key, secret_key, ..self.credentials }, self.set, self.unset)
+    }
+
     /// The same for a network in which host names lead where they have to: without a proxy.
     #[must_use]
     pub fn without_proxy(mut self) -> Self {

@@ -100,6 +100,13 @@ impl Target {
         Ok(Self { name, environment: Environment::from_variables(variable)?, control: None, _process: None })
     }
 
+    /// The same cloud for somebody else: whoever has this key.
+    #[must_use]
+    pub fn seen_by(&self, access_key: &str, secret_key: &str) -> Self {
+        let environment = self.environment.clone().with_key(access_key, secret_key);
+        Self { name: self.name, environment, control: self.control.clone(), _process: None }
+    }
+
     /// Its name.
     pub fn name(&self) -> TargetName {
         self.name

@@ -145,7 +145,7 @@ pub(super) fn allowed(
     let Caller::Signed { key: signed, project_id } = caller else { return decide(false) };
     let own = signed.organization_id == bucket.organization_id;
     if own && action.permission == BucketPolicy && service.identity.owns_organization(signed) {
-        return true;
+        return service.identity.lets(&errand(visit, signed, &bucket.project_id, &bucket.name, action), true);
     }
     // Nobody has a right in another project than that on whose behalf he asks.
     if *project_id != bucket.project_id {

@@ -3,6 +3,7 @@
 mod adoption;
 mod application;
 mod compliance;
+mod pipeline;
 mod secrets;
 mod setting;
 
@@ -24,6 +25,7 @@ use crate::Inventory;
 
 pub use adoption::Adopted;
 pub use application::{Application, Principal};
+pub use pipeline::Pipeline;
 pub use secrets::Reader;
 pub use setting::Setting;
 

@@ -302,13 +302,13 @@ impl Deployment {
         Ok(self.target.object_storage()?.in_project(&self.project))
     }
 
-    async fn made(&self, path: &str, body: Value, field: &str) -> Result<String, Failure> {
+    pub(super) async fn made(&self, path: &str, body: Value, field: &str) -> Result<String, Failure> {
         let answer = self.target.api()?.send(Method::POST, path, Some(body)).await?;
         let told = answer.body[field].as_str().map(str::to_owned);
         told.ok_or_else(|| Failure::failed(format!("POST {path} was refused")).because(&answer.body["message"]))
     }
 
-    async fn gone(&self, path: &str) -> Result<(), Failure> {
+    pub(super) async fn gone(&self, path: &str) -> Result<(), Failure> {
         let answer = self.target.api()?.send(Method::DELETE, path, None).await?;
         if answer.status == 204 { Ok(()) } else { Err(Failure::failed(format!("DELETE {path}")).because(answer.body)) }
     }
