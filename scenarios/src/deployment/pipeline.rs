@@ -7,7 +7,7 @@ use serde_json::json;
 use stackproof::{
     Failure,
     acceptance::Scenario,
-    privilege::{self, Grant, Verdict},
+    privilege::{self, FindingKind, Grant, Verdict},
     pulumi::Stack,
 };
 
@@ -36,7 +36,7 @@ impl Deployment {
     /// # Errors
     /// When either fails, or the target tells no calls.
     pub async fn needed(&self, s: &Scenario) -> Result<Vec<Grant>, Failure> {
-        self.control()?.forget_permissions().await?;
+        self.forget_calls().await?;
         self.up(s).await?;
         self.destroy(s).await?;
         let verdict = self.permissions().await?;
@@ -52,22 +52,42 @@ impl Deployment {
         privilege::check(&self.target).await
     }
 
-    /// An application with a key that nothing is granted to yet.
+    /// Forgets what was called so far.
+    ///
+    /// # Errors
+    /// When the target tells no calls.
+    pub async fn forget_calls(&self) -> Result<(), Failure> {
+        self.control()?.forget_permissions().await
+    }
+
+    /// What a pipeline is missing, by what it was refused.
+    ///
+    /// # Errors
+    /// When the target tells no calls.
+    pub async fn lacks(&self, pipeline: &Pipeline) -> Result<Vec<Grant>, Failure> {
+        let verdict = self.permissions().await?;
+        let of_it = verdict.findings.into_iter().filter(|finding| finding.application == pipeline.name);
+        let lacks = of_it.filter(|finding| finding.kind == FindingKind::Lack);
+        Ok(lacks.map(|lack| Grant { permission_set: lack.permission_set, project_id: lack.project_id }).collect())
+    }
+
+    /// An application with a key that nothing is granted to yet. The stack's configuration names it as one who deploys.
     ///
     /// # Errors
     /// When the cloud refuses.
     pub async fn pipeline(&self, s: &Scenario) -> Result<Pipeline, Failure> {
         let organization = &self.target.environment().credentials().organization_id;
         let name = self.named("pipeline");
-        let named = json!({"name": name, "organization_id": organization});
+        let named = json!({"name": &name, "organization_id": organization});
         let id = self.made("/iam/v1alpha1/applications", named, "id").await?;
-        let policy = json!({"name": name, "organization_id": organization, "application_id": id, "rules": []});
+        let policy = json!({"name": &name, "organization_id": organization, "application_id": id, "rules": []});
         let policy = self.made("/iam/v1alpha1/policies", policy, "id").await?;
         let body = json!({"application_id": id, "default_project_id": self.project});
         let answer = self.target.api()?.send(Method::POST, "/iam/v1alpha1/api-keys", Some(body)).await?;
         let text = |field: &str| answer.body[field].as_str().unwrap_or_default().to_owned();
         let key = ApiKey { access_key: text("access_key"), secret_key: text("secret_key") };
         s.secret(&key.secret_key);
+        self.configure(&[("deployers[1]", &format!("application_id:{id}"))]).await?;
         Ok(Pipeline { name, id, policy, key })
     }
 
