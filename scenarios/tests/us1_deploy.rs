@@ -149,7 +149,7 @@ async fn nfr_002_a_stack_deploys_in_under_ten_minutes() {
 #[tokio::test]
 #[ignore = "one pulumi up for each resource type: accept --full"]
 async fn us1_1_each_setting_changes_one_property() {
-    accept("US1.1", async |s| {
+    accept("US1.1-settings", async |s| {
         let stack = s.given("a deployed stack", deployed(s)).await?;
         for (key, value, inputs) in updates_of(&stack).await? {
             let work = async {

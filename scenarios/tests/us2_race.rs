@@ -92,7 +92,12 @@ impl Plain {
         let who = self.target.environment().credentials();
         let address =
             format!("s3://{BUCKET}?region={0}&endpoint=https://s3.{0}.scw.cloud&s3ForcePathStyle=true", who.region);
-        let backend = Backend::through(vec![("PULUMI_BACKEND_URL", address)], &[], "a passphrase of the experiment");
+        let variables = vec![
+            ("PULUMI_BACKEND_URL", address),
+            ("AWS_ACCESS_KEY_ID", who.access_key.clone()),
+            ("AWS_SECRET_ACCESS_KEY", who.secret_key.clone()),
+        ];
+        let backend = Backend::through(variables, &[], "a passphrase of the experiment");
         let program = Workspace::find()?.root.join("scenarios/programs/small");
         let settings = Settings { name: STACK.to_owned(), program, folder: self.folder.path().join(name) };
         let stack = Stack::open_in(settings, backend, self.toolchain.clone(), &self.target).await?;

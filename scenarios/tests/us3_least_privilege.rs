@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use stackproof::{
     Failure,
     acceptance::{Capability, Probe, Scenario, accept, at_least, empty, includes, is},
-    privilege::{Holder, granted, judge},
+    privilege::{self, Holder, granted, judge},
 };
-use stackproof_scenarios::{CLASSES, Caught, Deployment, Rights, Subject};
+use stackproof_scenarios::{CLASSES, Caught, Deployment, Rights, Subject, Team};
 
 /// What the application may do: read assets, and keep tables in its serverless database, which it can see.
 const APPLICATION: &[&str] = &["Object Storage: read objects", "Serverless SQL: read", "Serverless SQL: log in"];
@@ -46,6 +46,9 @@ const OPERATORS: &[&str] = &[
     "Secret Manager: read metadata",
     "VPC: read",
 ];
+
+/// What the deployers' application uses when its buckets go, and not before.
+const OF_THE_END: &str = "ObjectStorageBucketsDelete";
 
 /// Everybody of the stack whose rights a policy says, and a stranger.
 async fn everybody(s: &Scenario, rights: &Rights<'_>) -> Result<Vec<Subject>, Failure> {
@@ -157,7 +160,36 @@ async fn us3_1_observed_what_the_applications_call_needs_all_that_they_are_grant
         let findings: Vec<String> = verdict.findings.iter().map(ToString::to_string).collect();
         s.then("nobody holds more or less than was needed", Probe::fact("stackproof check --iam", findings), empty())
             .await?;
-        stack.is_taken_away(s).await
+        let deployers = granted(&target.api()?).await?;
+        let deployers: Vec<Holder> =
+            deployers.into_iter().filter(|holder| holder.name == stack.named("deployers")).collect();
+        stack.is_taken_away(s).await?;
+        let verdict = judge(&control.permissions().await?, &deployers);
+        s.attach("deployers.txt", verdict.to_string())?;
+        let needed = verdict.applications.into_iter().flat_map(|application| application.needed);
+        let needed: Vec<String> = needed.map(|grant| grant.permission_set).collect();
+        let needed = Probe::fact("stackproof check --iam", needed);
+        s.then("the deployers' application needs to delete buckets", needed, includes([OF_THE_END])).await
+    })
+    .await;
+}
+
+/// FR-004 Whoever writes a team's state needs all that it is granted: but for what takes the state's buckets away,
+/// everything is used until the stack is up.
+#[tokio::test]
+async fn us3_1_deployers_who_writes_the_state_needs_all_that_it_is_granted() {
+    accept("US3.1-deployers", async |s| {
+        s.needs(Capability::Inspection)?;
+        let team = s.given("a team without a state", Team::begins(s)).await?;
+        s.when("its state gets a home", async { team.on_the_stack("ada", &["state", "init"]).await?.success() })
+            .await?;
+        s.when("the stack is deployed", async { team.on_the_stack("ada", &["up"]).await?.success() }).await?;
+        let verdict = privilege::check(team.target()).await?;
+        s.attach("least-privilege.txt", verdict.to_string())?;
+        let findings = verdict.findings.iter().map(|finding| finding.permission_set.clone());
+        let findings: Vec<String> = findings.collect();
+        let expected = vec![OF_THE_END.to_owned()];
+        s.then("only that is unused", Probe::fact("stackproof check --iam", findings), is(expected)).await
     })
     .await;
 }

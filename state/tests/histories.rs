@@ -251,7 +251,7 @@ async fn histories(seeds: std::ops::Range<u64>) {
         tokio::select! {
             seen = &mut all => break seen,
             () = sleep(next_kill(restarted)) => {
-                server.kill();
+                server.kill().await;
                 restarted += 1;
                 server.restarted(restarted).await;
             }

@@ -201,7 +201,7 @@ async fn a_database_that_restarts_loses_no_lease_and_no_place_in_the_queue() {
         async move { lock.acquire(owner("bob"), LONG, None, |place| _ = queued.send(place.position)).await }
     });
     in_queue.recv().await.unwrap();
-    server.kill();
+    server.kill().await;
     server.restarted(1).await;
     lease.note_lock_file(Uuid::new_v4()).await.unwrap();
     assert!(lease.guard().is_valid());

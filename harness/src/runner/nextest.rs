@@ -74,6 +74,12 @@ impl Nextest {
         Self { profile: "ci", arguments: vec!["--workspace".to_owned()], variables: Vec::new() }
     }
 
+    /// The tests of the state on real servers.
+    pub fn of_the_state() -> Self {
+        let words = ["--workspace", "--filterset", "package(stackproof-state) and kind(test)"];
+        Self { profile: "ci", arguments: words.map(str::to_owned).into(), variables: Vec::new() }
+    }
+
     /// With this in the tests' environment.
     #[must_use]
     pub fn with(mut self, variable: &'static str, value: PathBuf) -> Self {

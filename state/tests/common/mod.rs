@@ -1,9 +1,12 @@
-//! What the tests share: a PostgreSQL server with an owner and a deployer, and people who want to change stacks.
+//! What the tests share: a PostgreSQL server with an owner and a deployer, and people who want to change stacks. The
+//! server is a process of this machine, or in a container (see [`docker`]).
 
 // Not every test uses all of it.
 #![allow(dead_code)]
 
-use std::{net::SocketAddr, os::unix::fs::PermissionsExt, sync::LazyLock, time::Duration};
+pub(crate) mod docker;
+
+use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::PathBuf, sync::LazyLock, time::Duration};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use stackproof_planes::{
@@ -47,11 +50,19 @@ pub(crate) static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| {
 /// A server with a prepared database.
 pub(crate) struct Server {
     pub(crate) at: SocketAddr,
-    databases: Databases,
+    runs: Runs,
     folder: TempDir,
 }
 
+/// How it runs.
+enum Runs {
+    Here(Databases),
+    InDocker(docker::Container),
+}
+
 const OWNER: &str = "owner";
+/// Who made everything, where a container runs it.
+const MAKER: &str = "maker";
 /// Who may change stacks. Has a name that needs care in SQL.
 pub(crate) const DEPLOYER: &str = "the \"deployer's\"";
 
@@ -71,12 +82,77 @@ impl Server {
     pub(crate) async fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+        if docker::is_asked_for() {
+            return Self::in_docker(folder).await;
+        }
         let templates = std::env::temp_dir().join("stackproof-test-templates");
         std::fs::create_dir_all(&templates).unwrap();
         let databases = Databases::open(&folder.path().join("databases"), &templates).await.unwrap();
         let status = databases.apply(instance(), Place::Host).await.unwrap();
         assert!(status.problems.is_empty(), "{status:?}");
-        Self { at: status.public.unwrap(), databases, folder }
+        Self { at: status.public.unwrap(), runs: Runs::Here(databases), folder }
+    }
+
+    /// The same from this machine's PostgreSQL in a container.
+    async fn in_docker(folder: TempDir) -> Self {
+        let bin = postgres();
+        let [postgres, initdb] = ["postgres", "initdb"].map(|program| bin.join(program));
+        let prefix = bin.parent().unwrap();
+        let share = std::path::Path::new("/usr/share/postgresql").join(prefix.file_name().unwrap());
+        let script = format!(
+            "set -e; [ -f /data/db/PG_VERSION ] || {} -D /data/db -U {MAKER} --pwfile /conf/password -A scram-sha-256 \
+             -E UTF8 --locale C --no-sync; exec {} -D /data/db -k /tmp -h '*' -c ssl=on -c fsync=off -c jit=off \
+             -c ssl_cert_file=/conf/cert.pem -c ssl_key_file=/conf/key.pem -c hba_file=/conf/hba.conf",
+            initdb.display(),
+            postgres.display(),
+        );
+        let container = docker::Container::start(&docker::Server {
+            programs: &[&postgres, &initdb],
+            folders: &[prefix, &share, "/usr/share/zoneinfo".as_ref()],
+            command: &["/bin/sh", "-c", &script],
+            variables: &[("TZ", "UTC"), ("LC_ALL", "C")],
+            files: &[
+                ("password", &password(MAKER)),
+                ("cert.pem", &AUTHORITY.certificate),
+                ("key.pem", &AUTHORITY.key),
+                ("hba.conf", "hostssl all all all scram-sha-256\n"),
+            ],
+            port: 5432,
+        })
+        .await;
+        let server = Self { at: container.at, runs: Runs::InDocker(container), folder };
+        let maker = server.ready("postgres").await;
+        let (owner, deployer) = (quoted(OWNER), quoted(DEPLOYER));
+        for statement in [
+            format!("CREATE ROLE {owner} LOGIN CREATEROLE CREATEDB PASSWORD '{}'", password(OWNER)),
+            format!("CREATE ROLE {deployer} LOGIN PASSWORD '{}'", password(DEPLOYER).replace('\'', "''")),
+            format!("CREATE DATABASE locks OWNER {owner}"),
+        ] {
+            maker.batch_execute(&statement).await.unwrap();
+        }
+        // As a managed database gives them: a deployer may change all rows it finds, until the lock's owner takes that
+        // back.
+        let rights = format!(
+            "GRANT CONNECT, TEMPORARY ON DATABASE locks TO {deployer}; GRANT USAGE ON SCHEMA public TO {deployer}; \
+             ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {deployer}; \
+             ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT, USAGE, UPDATE ON SEQUENCES TO {deployer}"
+        );
+        server.ready("locks").await.batch_execute(&rights).await.unwrap();
+        server
+    }
+
+    /// Waits until it takes connections of whoever made it.
+    async fn ready(&self, database: &str) -> Client {
+        let mut again = tokio::time::interval(Duration::from_millis(50));
+        let connected = async {
+            loop {
+                again.tick().await;
+                if let Ok(client) = self.connect(MAKER, database).await {
+                    return client;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, connected).await.expect("in time")
     }
 
     pub(crate) fn owner(&self) -> Database {
@@ -93,8 +169,12 @@ impl Server {
 
     /// For SQL by hand.
     pub(crate) async fn client(&self, user: &str) -> Client {
+        self.connect(user, "locks").await.unwrap()
+    }
+
+    async fn connect(&self, user: &str, database: &str) -> Result<Client, tokio_postgres::Error> {
         let mut config: tokio_postgres::Config = address(user, self.at).parse().unwrap();
-        config.password(password(user));
+        config.password(password(user)).dbname(database);
         let mut roots = rustls::RootCertStore::empty();
         use rustls_pki_types::{CertificateDer, pem::PemObject};
         roots.add(CertificateDer::from_pem_slice(AUTHORITY.root.as_bytes()).unwrap()).unwrap();
@@ -103,9 +183,9 @@ impl Server {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let (client, connection) = config.connect(tokio_postgres_rustls::MakeRustlsConnect::new(tls)).await.unwrap();
+        let (client, connection) = config.connect(tokio_postgres_rustls::MakeRustlsConnect::new(tls)).await?;
         tokio::spawn(connection);
-        client
+        Ok(client)
     }
 
     pub(crate) async fn owners_client(&self) -> Client {
@@ -113,8 +193,12 @@ impl Server {
     }
 
     /// Kills the server. It is started again by whoever looks after it.
-    pub(crate) fn kill(&self) {
-        let pid = self.databases.process("locks").unwrap().expect("it runs");
+    pub(crate) async fn kill(&self) {
+        let databases = match &self.runs {
+            Runs::Here(databases) => databases,
+            Runs::InDocker(container) => return container.kill().await,
+        };
+        let pid = databases.process("locks").unwrap().expect("it runs");
         nix::sys::signal::kill(
             nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap()),
             nix::sys::signal::Signal::SIGKILL,
@@ -124,14 +208,26 @@ impl Server {
 
     /// Waits until it has been started again so many times.
     pub(crate) async fn restarted(&self, times: u32) {
-        let mut watched = self.databases.watch("locks").unwrap();
+        let databases = match &self.runs {
+            Runs::Here(databases) => databases,
+            // Nobody else looks after a container.
+            Runs::InDocker(container) => {
+                container.again().await;
+                self.ready("locks").await;
+                return;
+            }
+        };
+        let mut watched = databases.watch("locks").unwrap();
         let ready = |status: &databases::Status| status.restarts >= times && status.phase == Phase::Ready;
         tokio::time::timeout(PATIENCE, watched.wait_for(ready)).await.expect("in time").unwrap();
     }
 
     /// Ends it for good.
     pub(crate) async fn stop(&self) {
-        self.databases.stop().await;
+        match &self.runs {
+            Runs::Here(databases) => databases.stop().await,
+            Runs::InDocker(container) => container.kill().await,
+        }
     }
 
     pub(crate) fn folder(&self) -> &std::path::Path {
@@ -148,6 +244,21 @@ pub(crate) fn address(user: &str, at: SocketAddr) -> String {
     let mut url = url::Url::parse(&format!("postgres://{at}/locks")).unwrap();
     url.set_username(user).unwrap();
     url.into()
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Where this machine's PostgreSQL has its programs.
+fn postgres() -> PathBuf {
+    if let Some(folder) = std::env::var_os("STACKPROOF_POSTGRES_BIN") {
+        return folder.into();
+    }
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let on_path = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>();
+    let mut folders = versions.map(|version| version.unwrap().path().join("bin")).chain(on_path);
+    folders.find(|folder| folder.join("initdb").is_file()).expect("the tests need PostgreSQL")
 }
 
 fn instance() -> Instance {

@@ -1,6 +1,11 @@
 //! Buckets to keep state in: of the local cloud, or of MinIO where this machine has it.
 
+#[allow(dead_code, unreachable_pub, reason = "one file of several test programs")]
+#[path = "../common/docker.rs"]
+mod docker;
+
 use std::{
+    path::Path,
     process::Stdio,
     sync::{
         Arc,
@@ -84,8 +89,14 @@ pub struct Ground {
     pub backups: Bucket,
     pub endpoint: String,
     pub faults: Arc<Faults>,
-    _stop: Option<DropGuard>,
-    _minio: Option<(Child, tempfile::TempDir)>,
+    _behind: Behind,
+}
+
+/// What goes with a ground.
+enum Behind {
+    Cloud { _stop: DropGuard },
+    Process { _minio: Child, _folder: tempfile::TempDir },
+    Container { _minio: docker::Container },
 }
 
 impl Ground {
@@ -122,11 +133,15 @@ impl Ground {
             .boxed()
         };
         let address = listen(([127, 0, 0, 1], 0).into(), stop.clone(), answer).await.unwrap();
-        Self::with_buckets(format!("http://{address}"), faults, Some(stop.drop_guard()), None).await
+        let behind = Behind::Cloud { _stop: stop.drop_guard() };
+        Self::with_buckets(format!("http://{address}"), faults, behind).await
     }
 
     async fn minio() -> Option<Self> {
         let binary = std::env::var_os("STACKPROOF_TEST_MINIO").unwrap_or_else(|| "minio".into());
+        if docker::is_asked_for() && Path::new(&binary).is_file() {
+            return Some(Self::minio_in_docker(binary.as_ref()).await);
+        }
         let folder = tempfile::tempdir().unwrap();
         let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let started = Command::new(binary)
@@ -161,15 +176,41 @@ impl Ground {
         tokio::time::timeout(Duration::from_secs(60), heard).await.expect("MinIO did not say that it listens");
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let endpoint = format!("http://127.0.0.1:{port}");
-        Some(Self::with_buckets(endpoint, Arc::default(), None, Some((child, folder))).await)
+        let behind = Behind::Process { _minio: child, _folder: folder };
+        Some(Self::with_buckets(endpoint, Arc::default(), behind).await)
     }
 
-    async fn with_buckets(
-        endpoint: String,
-        faults: Arc<Faults>,
-        stop: Option<DropGuard>,
-        minio: Option<(Child, tempfile::TempDir)>,
-    ) -> Self {
+    /// The same program in a container.
+    async fn minio_in_docker(program: &Path) -> Self {
+        let name = program.to_str().unwrap();
+        let server = docker::Server {
+            programs: &[program],
+            folders: &[],
+            command: &[name, "server", "--address", ":9000", "/data/buckets"],
+            variables: &[("MINIO_ROOT_USER", KEY.0), ("MINIO_ROOT_PASSWORD", KEY.1), ("MINIO_BROWSER", "off")],
+            files: &[],
+            port: 9000,
+        };
+        let container = docker::Container::start(&server).await;
+        let endpoint = format!("http://{}", container.at);
+        // Another test may have been first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let live = async {
+            let mut again = tokio::time::interval(Duration::from_millis(50));
+            loop {
+                again.tick().await;
+                let answer = client.get(format!("{endpoint}/minio/health/cluster")).send().await;
+                if answer.is_ok_and(|answer| answer.status().is_success()) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), live).await.expect("MinIO does not answer");
+        Self::with_buckets(endpoint, Arc::default(), Behind::Container { _minio: container }).await
+    }
+
+    async fn with_buckets(endpoint: String, faults: Arc<Faults>, behind: Behind) -> Self {
         let client = sdk(&endpoint, KEY.0, KEY.1);
         for name in ["state", "backups"] {
             client.create_bucket().bucket(name).send().await.unwrap();
@@ -177,7 +218,7 @@ impl Ground {
             client.put_bucket_versioning().bucket(name).versioning_configuration(enabled).send().await.unwrap();
         }
         let at = |name: &str| bucket(&endpoint, name, "", KEY.0, KEY.1);
-        Self { bucket: at("state"), backups: at("backups"), faults, _stop: stop, _minio: minio, endpoint }
+        Self { bucket: at("state"), backups: at("backups"), faults, _behind: behind, endpoint }
     }
 
     /// An AWS SDK that knows the buckets themselves.
