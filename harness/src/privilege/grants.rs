@@ -7,9 +7,6 @@ use serde_json::Value;
 
 use crate::{Failure, target::Api};
 
-/// How many items a page has.
-const PAGE: usize = 100;
-
 /// A permission set, somewhere.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Grant {
@@ -35,10 +32,10 @@ pub struct Holder {
 /// # Errors
 /// When the API does not answer, or refuses.
 pub async fn granted(api: &Api) -> Result<Vec<Holder>, Failure> {
-    let applications = all(api, "applications").await?;
-    let groups = all(api, "groups").await?;
+    let applications = all(api, "applications", "").await?;
+    let groups = all(api, "groups", "").await?;
     let mut rules = Vec::new();
-    for policy in all(api, "policies").await? {
+    for policy in all(api, "policies", "").await? {
         rules.push((grants(api, text(&policy, "id")).await?, policy));
     }
     let holders = applications.iter().map(|application| {
@@ -57,8 +54,7 @@ pub async fn granted(api: &Api) -> Result<Vec<Holder>, Failure> {
 
 /// What the rules of a policy grant.
 async fn grants(api: &Api, policy: &str) -> Result<Vec<Grant>, Failure> {
-    let path = format!("/iam/v1alpha1/rules?policy_id={policy}&page_size={PAGE}");
-    let rules = listed(api, &path, "rules").await?;
+    let rules = all(api, "rules", &format!("?policy_id={policy}")).await?;
     let of_rule = |rule: &Value| {
         let sets = rule["permission_set_names"].as_array().cloned().unwrap_or_default();
         let projects: Vec<Option<String>> = match rule["organization_id"].as_str().filter(|id| !id.is_empty()) {
@@ -77,24 +73,10 @@ async fn grants(api: &Api, policy: &str) -> Result<Vec<Grant>, Failure> {
     Ok(rules.iter().flat_map(of_rule).collect())
 }
 
-/// All of a list of IAM's.
-async fn all(api: &Api, list: &str) -> Result<Vec<Value>, Failure> {
-    let mut found = Vec::new();
-    for page in 1.. {
-        let path = format!("/iam/v1alpha1/{list}?page={page}&page_size={PAGE}");
-        let items = listed(api, &path, list).await?;
-        let last = items.len() < PAGE;
-        found.extend(items);
-        if last {
-            break;
-        }
-    }
-    Ok(found)
-}
-
-async fn listed(api: &Api, path: &str, list: &str) -> Result<Vec<Value>, Failure> {
-    let answer = api.get(path).await?;
-    answer.body[list].as_array().cloned().ok_or_else(|| {
+/// All of a list of IAM's, as far as the query wants it.
+async fn all(api: &Api, list: &str, query: &str) -> Result<Vec<Value>, Failure> {
+    let path = format!("/iam/v1alpha1/{list}{query}");
+    api.all(&path, list).await?.map_err(|answer| {
         Failure::failed(format!("GET {path} answered {}", answer.status))
             .because(&answer.body)
             .next("use a key that may read IAM (IAMReadOnly)")

@@ -6,7 +6,11 @@ use serde::Serialize;
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{Failure, sovereign::Names, target::Target};
+use crate::{
+    Failure,
+    sovereign::Names,
+    target::{Api, ApiAnswer, Target},
+};
 
 /// How many days before its end a key is warned of.
 pub const WARNED: i64 = 30;
@@ -58,15 +62,20 @@ pub async fn keys(target: &Target, names: &Names) -> Result<Vec<Key>, Failure> {
     let api = target.api()?;
     let now = now(target).await?;
     let own = api.get(&format!("/iam/v1alpha1/api-keys/{}", api.credentials().access_key)).await?;
+    // A key that IAM does not know has no end either.
+    if !matches!(own.status, 200 | 404) {
+        return Err(refused("the key that this is asked with cannot be looked at", &own));
+    }
     let mut found: Vec<Key> =
         ending(&own.body, now, "whoever deploys", "scw iam api-key create, then scw init").into_iter().collect();
-    let rotate = format!("stackproof rotate --what deployer --stack {}", names.stack);
-    for (component, next) in [("application", LATER), ("deployers", rotate.as_str()), ("caller", LATER)] {
+    let (rotate, later) =
+        (format!("stackproof rotate --what deployer {}", names.words()), format!("{LATER} {}", names.words()));
+    for (component, next) in [("application", &later), ("deployers", &rotate), ("caller", &later)] {
         let name = names.named(component);
         let Some(id) = application(&api, &name).await? else { continue };
-        let listed = api.get(&format!("/iam/v1alpha1/api-keys?bearer_id={id}&page_size=100")).await?;
-        let keys = listed.body["api_keys"].as_array().into_iter().flatten();
-        found.extend(keys.filter_map(|key| ending(key, now, &name, next)));
+        let listed = api.all(&format!("/iam/v1alpha1/api-keys?bearer_id={id}"), "api_keys").await?;
+        let keys = listed.map_err(|answer| refused(&format!("the keys of {name} cannot be listed"), &answer))?;
+        found.extend(keys.iter().filter_map(|key| ending(key, now, &name, next)));
     }
     found.sort_by_key(|key| key.days);
     Ok(found)
@@ -80,20 +89,22 @@ async fn now(target: &Target) -> Result<OffsetDateTime, Failure> {
         .map_err(|error| Failure::failed(format!("{text} is no time")).because(error).next("stackproof cloud status"))
 }
 
-async fn application(api: &crate::target::Api, name: &str) -> Result<Option<String>, Failure> {
+async fn application(api: &Api, name: &str) -> Result<Option<String>, Failure> {
     let organization = &api.credentials().organization_id;
     let query = form_urlencoded::Serializer::new(String::new())
         .append_pair("name", name)
         .append_pair("organization_id", organization)
         .finish();
-    let listed = api.get(&format!("/iam/v1alpha1/applications?page_size=100&{query}")).await?;
-    let applications = listed.body["applications"].as_array().ok_or_else(|| {
-        Failure::failed("the applications cannot be listed")
-            .because(listed.body["message"].as_str().unwrap_or("no message"))
-            .next("ask for IAMReadOnly")
-    })?;
+    let listed = api.all(&format!("/iam/v1alpha1/applications?{query}"), "applications").await?;
+    let applications = listed.map_err(|answer| refused("the applications cannot be listed", &answer))?;
     let found = applications.iter().find(|application| application["name"] == name);
     Ok(found.and_then(|application| application["id"].as_str()).map(str::to_owned))
+}
+
+fn refused(what: &str, answer: &ApiAnswer) -> Failure {
+    let said = answer.body["message"].as_str().unwrap_or("no message");
+    let failure = Failure::failed(what).because(format!("IAM answered {}: {said}", answer.status));
+    failure.next(if matches!(answer.status, 401 | 403) { "ask for IAMReadOnly" } else { "stackproof doctor" })
 }
 
 /// A key that ends soon enough to be warned of.

@@ -44,13 +44,12 @@ async fn under_both(home: &Home, work: Work<'_>, steps: &[Stage], command: Comma
         let inner = home.begin(bootstrap::PROJECT, command.said, command.wait, work.progress).await?;
         let mut changes = Vec::new();
         let rotated = inner.watching(take(home, work, &inner, steps, &mut changes)).await;
-        end(inner, rotated, changes).await
+        end(inner, rotated, changes, work.progress).await
     };
     let rotated = rotated.await;
     let kept = Some("kept still while the deployers' key was rotated".to_owned());
-    let finished = outer.finish(&Ended::plainly(rotated.is_ok(), kept)).await;
-    let rotated = rotated?;
-    finished.map(|_| rotated)
+    let ended = Ended::plainly(rotated.is_ok(), kept);
+    outer.end(rotated, &ended, work.progress).await
 }
 
 async fn take(

@@ -64,11 +64,19 @@ impl<'a> Journal<'a> {
     }
 
     /// Notes that these are to be rotated, from where they stand.
-    async fn begin(&self, these: &[What], settings: &Settings, progress: &Progress) -> Result<(), Failure> {
+    async fn begin(
+        &self,
+        these: &[What],
+        resumed: &[What],
+        settings: &Settings,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
         let known = self.standings().await?;
         for what in these {
             let begun = match known.get(what) {
                 Some(standing) if !standing.is_over() => continue,
+                // Somebody else has finished it while this one waited for the lock.
+                Some(_) if resumed.contains(what) => continue,
                 Some(last) => Standing::begin(*what, last.present()),
                 None => Standing::begin(*what, configured(settings, *what)),
             };
@@ -82,6 +90,8 @@ impl<'a> Journal<'a> {
 /// What one call is to do: finish what was interrupted, or else rotate what is wanted.
 pub(super) struct Plan {
     wanted: Vec<What>,
+    /// Those of them that were interrupted.
+    resumed: Vec<What>,
     project: String,
     settings: Settings,
     begun: OnceCell<()>,
@@ -102,7 +112,8 @@ impl Plan {
         if only_said {
             all.extend(wanted.iter().filter(|what| !resumed.contains(what)));
         }
-        Ok((Self { wanted: all, project, settings: settings.clone(), begun: OnceCell::new() }, resumed))
+        let (settings, begun) = (settings.clone(), OnceCell::new());
+        Ok((Self { wanted: all, resumed: resumed.clone(), project, settings, begun }, resumed))
     }
 
     /// Whether these are part of it.
@@ -115,9 +126,9 @@ impl Plan {
     pub(super) async fn begin(&self, home: &Home, progress: &Progress) -> Result<(), Failure> {
         let begin = async || {
             let (deep, own): (Vec<What>, Vec<What>) = self.wanted.iter().partition(|what| what.is_the_foundations());
-            Journal::new(home, &self.project).begin(&own, &self.settings, progress).await?;
+            Journal::new(home, &self.project).begin(&own, &self.resumed, &self.settings, progress).await?;
             let foundation = foundation::settings(&self.settings)?;
-            Journal::new(home, bootstrap::PROJECT).begin(&deep, &foundation, progress).await
+            Journal::new(home, bootstrap::PROJECT).begin(&deep, &self.resumed, &foundation, progress).await
         };
         self.begun.get_or_try_init(begin).await.map(|_| ())
     }

@@ -59,10 +59,8 @@ impl Rotated {
 pub async fn rotate(home: Home, work: Work<'_>, whats: &[What], command: &str, wait: Wait) -> Result<Rotated, Failure> {
     let project = work.settings.project()?;
     if !home.has(&project).await? {
-        let stack = &work.settings.name;
-        return Err(
-            Failure::usage(format!("stack {stack} was never deployed")).next(format!("stackproof up --stack {stack}"))
-        );
+        return Err(Failure::usage(format!("stack {} was never deployed", work.settings.name))
+            .next(format!("stackproof up {}", home.names().words())));
     }
     let (plan, resumed) = Plan::new(&home, work.settings, whats).await?;
     if !resumed.is_empty() {
@@ -75,6 +73,11 @@ pub async fn rotate(home: Home, work: Work<'_>, whats: &[What], command: &str, w
     let (home, done) = foundation::of_the_deployers(home, work, command).await?;
     rotated.add(done);
     rotated.add(passphrase::of_the_state(&home, work, command).await?);
+    if rotated.standings.is_empty() {
+        return Err(Failure::failed("somebody else has finished the rotation that was interrupted")
+            .because("what was asked for here was not begun")
+            .next(command.said));
+    }
     Ok(rotated)
 }
 

@@ -28,10 +28,10 @@ pub(super) async fn of_the_state(home: &Home, work: Work<'_>, command: Command<'
         command.plan.begin(home, work.progress).await?;
         let inner = home.begin(bootstrap::PROJECT, command.said, command.wait, work.progress).await?;
         let rotated = outer.watching(inner.watching(take(home, work, &outer, &inner))).await;
-        end(inner, rotated, Vec::new()).await
+        end(inner, rotated, Vec::new(), work.progress).await
     };
     let rotated = rotated.await;
-    end(outer, rotated, Vec::new()).await
+    end(outer, rotated, Vec::new(), work.progress).await
 }
 
 async fn take(home: &Home, work: Work<'_>, outer: &Session<'_>, inner: &Session<'_>) -> Result<Rotated, Failure> {
@@ -104,8 +104,9 @@ async fn opens(home: &Home, session: &Session<'_>, passphrase: &str) -> Result<b
     let passphrase = passphrase.to_owned();
     let looked = tokio::task::spawn_blocking(move || {
         let verdict = checkpoint::verify(&stored.checkpoint, Some(&passphrase));
-        // None decrypted: it is the wrong one.
-        verdict.decrypted.is_some_and(|decrypted| decrypted == verdict.secrets) || verdict.secrets == 0
+        // None decrypted: it is the wrong one. Without a secret, what the state keeps of its key tells.
+        let is_refused = verdict.findings.iter().any(|finding| finding.kind == "passphrase");
+        verdict.decrypted.is_some_and(|decrypted| decrypted == verdict.secrets) || (verdict.secrets == 0 && !is_refused)
     });
     looked.await.map_err(|error| Failure::environment("the state could not be looked through").because(error))
 }

@@ -1,12 +1,11 @@
 //! Versions of the stack's secrets in Secret Manager, by the secrets' names.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
     Failure,
-    sovereign::Names,
+    sovereign::{Names, vault::Vault},
     target::{Api, ApiAnswer},
 };
 
@@ -59,10 +58,7 @@ impl<'a> Secrets<'a> {
     /// Adds a version.
     pub(super) async fn add(&self, what: &str, value: &str) -> Result<(), Failure> {
         let secret = self.id(what).await?.ok_or_else(|| self.missing(what))?;
-        let version = json!({"data": STANDARD.encode(value)});
-        let path = self.path(&format!("secrets/{secret}/versions"));
-        let answer = self.api.send(Method::POST, &path, Some(version)).await?;
-        self.expect(what, "filled", &answer, &[200, 201])
+        Vault::new(&self.api, self.names).fill(what, &secret, value).await
     }
 
     /// Deletes a secret, if it is there.
@@ -74,10 +70,9 @@ impl<'a> Secrets<'a> {
 
     /// The revisions in this state, in rising order.
     async fn revisions(&self, secret: &str, status: &str) -> Result<Vec<u64>, Failure> {
-        let path = self.path(&format!("secrets/{secret}/versions?page_size=100&status={status}"));
-        let answer = self.api.get(&path).await?;
-        let versions = answer.body["versions"].as_array();
-        let versions = versions.ok_or_else(|| refused("its versions cannot be listed", secret, &answer))?;
+        let path = self.path(&format!("secrets/{secret}/versions?status={status}"));
+        let versions = self.api.all(&path, "versions").await?;
+        let versions = versions.map_err(|answer| self.refused("its versions cannot be listed", secret, &answer))?;
         let is_so = |version: &&Value| version["status"] == status;
         let mut revisions: Vec<u64> =
             versions.iter().filter(is_so).filter_map(|version| version["revision"].as_u64()).collect();
@@ -86,20 +81,7 @@ impl<'a> Secrets<'a> {
     }
 
     async fn id(&self, what: &str) -> Result<Option<String>, Failure> {
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("name", &self.names.named(what))
-            .append_pair("path", &self.names.secrets())
-            .append_pair("project_id", &self.names.project)
-            .finish();
-        let answer = self.api.get(&self.path(&format!("secrets?page_size=100&{query}"))).await?;
-        let listed = answer.body["secrets"].as_array();
-        let listed = listed.ok_or_else(|| refused("the secrets cannot be listed", what, &answer))?;
-        let named = |secret: &&Value| {
-            secret["name"] == self.names.named(what).as_str()
-                && secret["path"] == self.names.secrets().as_str()
-                && secret["deletion_requested_at"].is_null()
-        };
-        Ok(listed.iter().find(named).and_then(|secret| secret["id"].as_str()).map(str::to_owned))
+        Vault::new(&self.api, self.names).id(what).await
     }
 
     fn path(&self, rest: &str) -> String {
@@ -108,7 +90,7 @@ impl<'a> Secrets<'a> {
 
     fn missing(&self, what: &str) -> Failure {
         Failure::failed(format!("secret {}/{} is not there", self.names.secrets(), self.names.named(what)))
-            .next(format!("stackproof state init --stack {}", self.names.stack))
+            .next(format!("stackproof state init {}", self.names.words()))
     }
 
     fn expect(&self, what: &str, done: &str, answer: &ApiAnswer, good: &[u16]) -> Result<(), Failure> {
@@ -116,13 +98,16 @@ impl<'a> Secrets<'a> {
             return Ok(());
         }
         let name = format!("{}/{}", self.names.secrets(), self.names.named(what));
-        Err(refused(&format!("its version cannot be {done}"), &name, answer))
+        Err(self.refused(&format!("its version cannot be {done}"), &name, answer))
     }
-}
 
-fn refused(what: &str, secret: &str, answer: &ApiAnswer) -> Failure {
-    let said = answer.body.get("message").and_then(Value::as_str).unwrap_or("no message");
-    Failure::failed(format!("secret {secret}: {what}"))
-        .because(format!("Secret Manager answered {}: {said}", answer.status))
-        .next("stackproof rotate, with credentials that may manage secrets: it goes on where it stopped")
+    fn refused(&self, what: &str, secret: &str, answer: &ApiAnswer) -> Failure {
+        let said = answer.body.get("message").and_then(Value::as_str).unwrap_or("no message");
+        Failure::failed(format!("secret {secret}: {what}"))
+            .because(format!("Secret Manager answered {}: {said}", answer.status))
+            .next(format!(
+                "stackproof rotate {}, with credentials that may manage secrets: it goes on where it stopped",
+                self.names.words()
+            ))
+    }
 }

@@ -4,7 +4,7 @@ use stackproof_state::audit::Change;
 
 use super::{Command, Rotated, Stage, Standing, What, journal::Journal, secrets::Secrets, verify};
 use crate::{
-    Failure,
+    Failure, Progress,
     pulumi::{Operation, Stack},
     sovereign::{Ended, Home, Session, Work},
     stack::password,
@@ -36,16 +36,18 @@ pub(super) async fn of_the_stack(home: &Home, work: Work<'_>, command: Command<'
         Ok(Rotated { standings: steps.standings, evidence, ..Rotated::default() })
     };
     let rotated = session.watching(run).await;
-    end(session, rotated, changes).await
+    end(session, rotated, changes, work.progress).await
 }
 
 /// Ends a session of rotation, with its row.
-pub(super) async fn end<T>(session: Session<'_>, done: Result<T, Failure>, changes: Vec<Change>) -> Result<T, Failure> {
+pub(super) async fn end<T>(
+    session: Session<'_>,
+    done: Result<T, Failure>,
+    changes: Vec<Change>,
+    progress: &Progress,
+) -> Result<T, Failure> {
     let ended = Ended { changes, ..Ended::plainly(done.is_ok(), None) };
-    let finished = session.finish(&ended).await;
-    // Why it went wrong comes first.
-    let done = done?;
-    finished.map(|_| done)
+    session.end(done, &ended, progress).await
 }
 
 /// Credentials of one program, under its lock.
@@ -72,6 +74,8 @@ impl Steps<'_> {
             match stage {
                 Stage::Verified => match self.verify().await {
                     Ok(seen) => evidence = seen,
+                    // The run itself writes with it: whoever comes next tries it again.
+                    Err(failure) if self.of_the_foundation() => return Err(failure.next(self.again())),
                     Err(failure) => return Err(self.roll_back(&behind, failure).await),
                 },
                 Stage::Disabled => {
@@ -138,10 +142,15 @@ impl Steps<'_> {
     async fn up(&mut self) -> Result<(), Failure> {
         let outcome = self.stack.run_until(&Operation::Up, self.session.lost(), self.work.progress).await?;
         self.changes.extend(Ended::of(&outcome).changes);
-        outcome.success().map(drop).map_err(|failure| {
-            let next = format!("stackproof rotate --stack {}: it goes on where it stopped", self.stack.name());
-            failure.next(next)
-        })
+        outcome.success().map(drop).map_err(|failure| failure.next(self.again()))
+    }
+
+    fn again(&self) -> String {
+        format!("stackproof rotate {}: it goes on where it stopped", self.home.names().words())
+    }
+
+    fn of_the_foundation(&self) -> bool {
+        self.standings.iter().any(|one| one.what == What::Deployer)
     }
 
     /// Disables the former versions, and looks whether anybody needs them after all: then they are enabled again.
@@ -162,8 +171,11 @@ impl Steps<'_> {
 
     /// Looks for the new credentials where they are used.
     async fn verify(&self) -> Result<Vec<String>, Failure> {
-        let of_the_foundation = self.standings.iter().any(|one| one.what == What::Deployer);
-        if of_the_foundation { super::foundation::verify(self.home).await } else { self.verify_application().await }
+        if self.of_the_foundation() {
+            super::foundation::verify(self.home).await
+        } else {
+            self.verify_application().await
+        }
     }
 
     async fn verify_application(&self) -> Result<Vec<String>, Failure> {
@@ -179,7 +191,7 @@ impl Steps<'_> {
             Ok(()) => Failure { what: format!("{}; the former credentials are in use again", why.what), ..why },
             Err(failure) => Failure {
                 meaning: format!("{}\nit could not be taken back: {failure}", why.meaning),
-                next: format!("stackproof rotate --stack {}: it goes on where it stopped", self.stack.name()),
+                next: self.again(),
                 ..why
             },
         }

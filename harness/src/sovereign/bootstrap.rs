@@ -7,7 +7,12 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use stackproof_state::{audit::Outcome as Ending, checkpoint, database::Database, lock::Wait};
+use stackproof_state::{
+    audit::Outcome as Ending,
+    checkpoint::{self, Checkpoint},
+    database::Database,
+    lock::Wait,
+};
 
 use super::{
     Ended, Home, Names, Work,
@@ -20,7 +25,7 @@ use crate::{
     Failure, Progress, Toolchain,
     acceptance::TargetName,
     foundation,
-    pulumi::{Backend, Operation, Outcome, Settings, Stack},
+    pulumi::{Backend, Operation, Outcome, Settings, Stack, taken_in},
     target::Target,
 };
 
@@ -48,6 +53,9 @@ pub async fn bootstrap(
         && (home.has(PROJECT).await? || !first.exists())
     {
         home.refuse_lost(PROJECT).await?;
+        if !home.has(PROJECT).await? && !first.exists() {
+            return Err(begun_elsewhere(&names));
+        }
         // It may have moved in and not have swept behind itself.
         sweep(&first)?;
         let work = Work { settings: stack, toolchain, target, progress };
@@ -55,6 +63,22 @@ pub async fn bootstrap(
         return Ok(home);
     }
     lay(&names, Work { settings: stack, toolchain, target, progress }, None).await
+}
+
+/// The foundation is there and its state is not: it lies where it was begun.
+fn begun_elsewhere(names: &Names) -> Failure {
+    Failure::failed(format!("the foundation of {} was begun on another machine, and not finished", names.stack))
+        .because(format!(
+            "its secrets are in {}, and its state has not moved into {} yet: to begin again would make it twice",
+            names.secrets(),
+            names.bucket()
+        ))
+        .next(format!(
+            "stackproof state init {} on that machine; if it is gone for good: delete what is named {} in the \
+             console, secrets last, then the same here",
+            names.words(),
+            names.named("…")
+        ))
 }
 
 /// Lays the foundation in a folder of this machine, beginning with this state where nothing is there yet, and moves its
@@ -74,6 +98,7 @@ async fn lay(names: &Names, work: Work<'_>, from: Option<Value>) -> Result<Home,
     {
         opened.import_state(&state).await?;
     }
+    take_in(&opened, work).await?;
     foundation::place(&opened, stack).await?;
     configure(&opened, target).await?;
     opened.run(&Operation::Up, progress).await?.success()?;
@@ -98,10 +123,31 @@ async fn lay(names: &Names, work: Work<'_>, from: Option<Value>) -> Result<Home,
     };
     let moved = session.watching(moved).await;
     let note = Some("its first state moved into the bucket".to_owned());
-    session.finish(&Ended::plainly(moved.is_ok(), note)).await?;
-    moved?;
+    let ended = Ended::plainly(moved.is_ok(), note);
+    session.end(moved, &ended, progress).await?;
     sweep(&first)?;
     Ok(home)
+}
+
+/// Decides what an interrupted run of the first state left pending: it would be made a second time.
+async fn take_in(opened: &Stack, work: Work<'_>) -> Result<(), Failure> {
+    let state = opened.export().await?;
+    let pending = state["deployment"]["pending_operations"].as_array();
+    if pending.is_none_or(Vec::is_empty) {
+        return Ok(());
+    }
+    let checkpoint = json!({"version": 3, "checkpoint": {"stack": opened.name(), "latest": &state["deployment"]}});
+    let checkpoint = Checkpoint::read(checkpoint.to_string().as_bytes());
+    let checkpoint = checkpoint.map_err(|error| Failure::failed("the first state cannot be read").because(error))?;
+    let plan = super::recover::plan(&checkpoint, work).await?;
+    if !plan.undecided.is_empty() {
+        return Err(Failure::failed("an interrupted stackproof state init left operations pending")
+            .because(format!("whether these are there is not known:\n{}", plan.undecided.join("\n")))
+            .next("delete in the console what is there of them, then the same command again"));
+    }
+    plan.done.iter().for_each(|done| work.progress.say(done));
+    opened.import_state(&taken_in(state, &plan.import)).await?;
+    opened.run(&Operation::Refresh, work.progress).await?.success().map(drop)
 }
 
 /// What a state has. Its secrets do not count: they are encrypted anew whenever it is written.
@@ -142,7 +188,8 @@ async fn update(home: &Home, work: Work<'_>, settings: Settings) -> Result<(), F
     let session = home.begin(PROJECT, &command, Wait::UpTo(PATIENCE), work.progress).await?;
     let mut ended = Ended::plainly(false, None);
     let run = async {
-        let opened = Stack::open_in(settings, session.backend(), work.toolchain.clone(), work.target).await?;
+        home.ready(&session, Work { settings: &settings, ..work }).await?;
+        let opened = Stack::open_in(settings.clone(), session.backend(), work.toolchain.clone(), work.target).await?;
         foundation::place(&opened, work.settings).await?;
         crate::rotate::align(home, &opened, PROJECT).await?;
         configure(&opened, work.target).await?;
@@ -155,9 +202,7 @@ async fn update(home: &Home, work: Work<'_>, settings: Settings) -> Result<(), F
     if done.is_err() && ended.result == Ending::Succeeded {
         ended.result = Ending::Failed;
     }
-    let finished = session.finish(&ended).await;
-    // What went wrong first is why the rest did.
-    done.and(finished.map(drop))
+    session.end(done, &ended, work.progress).await
 }
 
 /// The passphrase, made at the first call. Secret Manager alone keeps it.
@@ -209,7 +254,12 @@ pub(crate) async fn prepare(
         let who = target.environment().credentials();
         let answer = target.api()?.get(&format!("/iam/v1alpha1/api-keys/{}", who.access_key)).await?;
         let bearer = answer.body["user_id"].as_str().or_else(|| answer.body["application_id"].as_str());
-        (bearer.unwrap_or_default().to_owned(), who.secret_key.clone())
+        let bearer = bearer.ok_or_else(|| {
+            Failure::failed(format!("whose key {} is cannot be read: {}", who.access_key, answer.status))
+                .because(&answer.body["message"])
+                .next("use a key that may read IAM (IAMReadOnly)")
+        })?;
+        (bearer.to_owned(), who.secret_key.clone())
     };
     let owner: Database = home.database_as(target, &owner, &password)?;
     owner.prepare(deployers).await.map_err(|error| {

@@ -11,7 +11,7 @@ use super::{
     owner::owner,
     session::{Guarded, lost, unavailable},
 };
-use crate::{Failure, Workspace, pulumi::Outcome, report::Git};
+use crate::{Failure, Progress, Workspace, pulumi::Outcome, report::Git};
 
 /// How a session ended.
 #[derive(Debug)]
@@ -120,6 +120,34 @@ impl Session<'_> {
         row.map_err(|error| unavailable("the audit trail has no row of this command", &error, &command))?;
         released?;
         Ok(Finished { before, after, log, left, not_copied })
+    }
+}
+
+impl Session<'_> {
+    /// Ends it as [`Self::finish`] does, says what it left, and gives how the work went. What went wrong first is why the
+    /// rest did; what went wrong at the end is told with it.
+    ///
+    /// # Errors
+    /// The work's, or that of the end.
+    pub(crate) async fn end<T>(
+        self,
+        done: Result<T, Failure>,
+        ended: &Ended,
+        progress: &Progress,
+    ) -> Result<T, Failure> {
+        match (done, self.finish(ended).await) {
+            (done, Ok(finished)) => {
+                for line in finished.left.iter().chain(&finished.not_copied) {
+                    progress.say(line);
+                }
+                done
+            }
+            (Ok(_), Err(failure)) => Err(failure),
+            (Err(first), Err(then)) => {
+                let meaning = [first.meaning.as_str(), &then.to_string()].join("\n").trim().to_owned();
+                Err(Failure { meaning, ..first })
+            }
+        }
     }
 }
 

@@ -73,10 +73,19 @@ impl Home {
         let owner = owner("stackproof lock hold");
         let told = |place: &Place| progress.say(format!("waiting for the lock: {}", standing(place)));
         let lock = self.lock(project)?;
-        let held = lock.hold(owner, reason, ttl, wait, hold()?, told).await;
-        let held = held.map_err(|error| refused(error, "stackproof lock status"))?;
-        self.note(project, "stackproof lock hold", reason).await?;
-        Ok(held.grant)
+        let within = hold()?;
+        let held = lock.hold(owner, reason, ttl, wait, within, told).await;
+        let grant = held.map_err(|error| refused(error, &self.again("stackproof lock status")))?.grant;
+        if let Err(failure) = self.note(project, "stackproof lock hold", reason).await {
+            // Nobody is told its token. One that was held before has an owner who knows it.
+            if within != Some(grant.holder)
+                && let Err(error) = lock.end_hold(grant.holder).await
+            {
+                tracing::warn!(%error, "the maintenance is not ended; it runs out by itself");
+            }
+            return Err(failure);
+        }
+        Ok(grant)
     }
 
     /// Takes the lock away from a holder, and notes that in the audit trail. A holder may be a run of plain Pulumi's, by

@@ -205,6 +205,6 @@ fn read<T: serde::de::DeserializeOwned>(names: &Names, what: &str, text: &str) -
     serde_json::from_str(text).map_err(|_| {
         Failure::failed(format!("secret {} does not say what it should", names.named(what)))
             .because("somebody else wrote it, or another version of stackproof did")
-            .next(format!("stackproof state init --stack {}", names.stack))
+            .next(format!("stackproof state init {}", names.words()))
     })
 }

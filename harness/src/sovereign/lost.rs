@@ -42,7 +42,10 @@ impl Home {
         };
         Failure::failed(what)
             .because("what runs in the cloud is not hurt, but to go on without its state would make it a second time")
-            .next(self.again("stackproof state recover"))
+            .next(match lost {
+                Lost::Bucket => self.again("stackproof state recover"),
+                Lost::State(project) => self.again_for("stackproof state recover", project),
+            })
     }
 
     /// A command about this stack.
@@ -50,9 +53,15 @@ impl Home {
         format!("{command} {}", self.names().words())
     }
 
+    /// A command about one state: this stack's, or its foundation's.
+    pub(super) fn again_for(&self, command: &str, project: &str) -> String {
+        let foundation = if project == PROJECT { " --foundation" } else { "" };
+        format!("{}{foundation}", self.again(command))
+    }
+
     /// What is gone of a project's state.
     pub(super) async fn lost(&self, project: &str) -> Result<Option<Lost>, Failure> {
-        let again = self.again("stackproof state recover");
+        let again = self.again_for("stackproof state recover", project);
         let away = |error: &stackproof_state::bucket::Error| {
             unavailable("the bucket of the state cannot be used", &session::told(error), &again)
         };
@@ -104,8 +113,9 @@ impl Home {
             let back = checkpoint::bring_back(self.bucket(), self.backups(), &writer, session.stack()).await;
             let back = back.map_err(|error| told(&error));
             let note = back.as_ref().ok().map(|back| format!("it was gone, and is {} again", back.from));
-            session.finish(&Ended::plainly(back.is_ok(), note)).await?;
-            done.push(format!("the state of {project} is what {} was", back?.from));
+            let ended = Ended::plainly(back.is_ok(), note);
+            let back = session.end(back, &ended, work.progress).await?;
+            done.push(format!("the state of {project} is what {} was", back.from));
         }
         Ok(done)
     }

@@ -70,20 +70,15 @@ impl Home {
         };
         let outcome = session.watching(run).await;
         let ended = outcome.as_ref().map_or_else(|_: &Failure| Ended::plainly(false, None), Ended::of);
-        let finished = session.finish(&ended).await;
-        // What Pulumi said comes first: it is why the rest went wrong.
-        let mut outcome = outcome?;
-        if let Ok(finished) = &finished {
-            for line in finished.left.iter().chain(&finished.not_copied) {
-                work.progress.say(line);
+        match outcome {
+            // What Pulumi said comes first: it is why the rest went wrong.
+            Ok(outcome) if !outcome.succeeded() => {
+                if let Err(failure) = session.end(Ok(()), &ended, work.progress).await {
+                    work.progress.say(failure.to_string());
+                }
+                Ok(Outcome { next: Some(command.to_owned()), ..outcome })
             }
-        }
-        if !outcome.succeeded() {
-            outcome.next = Some(command.to_owned());
-        }
-        match finished {
-            Err(failure) if outcome.succeeded() => Err(failure),
-            _ => Ok(outcome),
+            outcome => session.end(outcome, &ended, work.progress).await,
         }
     }
 
@@ -120,8 +115,8 @@ impl Home {
             stack.by_hand(arguments, session.lost()).await
         };
         let succeeded = session.watching(run).await;
-        session.finish(&Ended::plainly(matches!(succeeded, Ok(true)), None)).await?;
-        succeeded
+        let ended = Ended::plainly(matches!(succeeded, Ok(true)), None);
+        session.end(succeeded, &ended, work.progress).await
     }
 
     /// A way to the state that nothing can be written through; where there is none yet, an empty one of this machine.
@@ -153,14 +148,30 @@ impl Home {
         let told: Vec<String> = pending.iter().map(|one| format!("{} {}", one.operation, one.urn)).collect();
         Err(Failure::failed(format!("an interrupted run left {} of {stack} pending", operations(pending.len())))
             .because(told.join("\n"))
-            .next(self.again("stackproof state recover")))
+            .next(self.again_for("stackproof state recover", session.stack().project())))
     }
 }
 
-/// What is noted of a command: without what may be a secret's value.
+/// What is noted of a command for everybody to read, for ever: its name and the URNs it is about, and of flags the names.
+/// Everything else may be a secret's value.
 fn noted(arguments: &[String]) -> String {
-    let most = if arguments.first().is_some_and(|word| word == "config") { 2 } else { arguments.len() };
-    arguments.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(" ")
+    let is_a_name = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    let (mut noted, mut names) = (Vec::new(), 0);
+    for word in arguments {
+        if word.starts_with('-') {
+            noted.push(word.split('=').next().unwrap_or_default());
+        } else if word.starts_with("urn:pulumi:") {
+            noted.push(word);
+        } else if names < 2 && is_a_name(word) {
+            names += 1;
+            noted.push(word);
+        } else {
+            names = 2;
+            noted.push("…");
+        }
+    }
+    noted.dedup_by(|word, before| *word == "…" && *before == "…");
+    noted.join(" ")
 }
 
 pub(super) fn operations(count: usize) -> String {
@@ -173,5 +184,24 @@ struct NoLease;
 impl Permission for NoLease {
     fn valid_until(&self) -> Option<std::time::Instant> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_is_noted() {
+        let of = |command: &str| noted(&command.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(
+            of("--non-interactive config set --secret databasePassword hunter2"),
+            "--non-interactive config set --secret …"
+        );
+        assert_eq!(of("up -c databasePassword=hunter2 --yes"), "up -c … --yes");
+        assert_eq!(of("up --config=databasePassword=hunter2"), "up --config");
+        assert_eq!(of("config set password hunter"), "config set …");
+        assert_eq!(of("state delete urn:pulumi:dev::a::b::c"), "state delete urn:pulumi:dev::a::b::c");
+        assert_eq!(of("stack export --file out.json"), "stack export --file …");
     }
 }

@@ -37,12 +37,12 @@ pub struct Recovered {
 
 /// What is to be done about operations that are pending.
 #[derive(Default)]
-struct Plan {
+pub(super) struct Plan {
     /// Import identifiers of what is there, by URN.
-    import: BTreeMap<String, String>,
-    done: Vec<String>,
+    pub(super) import: BTreeMap<String, String>,
+    pub(super) done: Vec<String>,
     /// URNs of which nobody knows.
-    undecided: Vec<String>,
+    pub(super) undecided: Vec<String>,
 }
 
 impl Home {
@@ -64,15 +64,15 @@ impl Home {
         }
         let look = checkpoint::recover(self.bucket(), &stack, &BTreeMap::new()).await.map_err(|error| told(&error))?;
         if !act || look.unfinished.is_empty() {
-            let next = if look.unfinished.is_empty() { Vec::new() } else { self.steps(look.steps) };
+            let next = if look.unfinished.is_empty() { Vec::new() } else { self.steps(&project, look.steps) };
             return Ok(Recovered { unfinished: look.unfinished, done, foreign: look.locks, next, lost: None });
         }
-        let command = self.again("stackproof state recover");
+        let command = self.again_for("stackproof state recover", &project);
         let session = self.begin(&project, &command, wait, work.progress).await?;
         let recovered = session.watching(self.resolve(&session, work)).await;
         let note = recovered.as_ref().ok().map(|recovered: &Recovered| recovered.done.join("; "));
-        session.finish(&Ended::plainly(recovered.is_ok(), note)).await?;
-        let mut recovered = recovered?;
+        let ended = Ended::plainly(recovered.is_ok(), note);
+        let mut recovered = session.end(recovered, &ended, work.progress).await?;
         recovered.done.splice(..0, done);
         Ok(recovered)
     }
@@ -102,7 +102,13 @@ impl Home {
     }
 
     /// Steps as they are typed for this cloud.
-    fn steps(&self, steps: Vec<String>) -> Vec<String> {
+    fn steps(&self, project: &str, steps: Vec<String>) -> Vec<String> {
+        if project == super::bootstrap::PROJECT {
+            let clear = self.again_for("stackproof pulumi", project);
+            return vec![format!(
+                "{clear} -- refresh --clear-pending-creates, once what is there of them is deleted in the console"
+            )];
+        }
         let (plain, words) = (format!("--stack {}", self.names().stack), self.names().words());
         steps.into_iter().map(|step| step.replace(&plain, &words)).collect()
     }
@@ -120,7 +126,7 @@ impl Home {
             return Ok(Recovered {
                 unfinished: guide.unfinished,
                 done: plan.done,
-                next: self.steps(guide.steps),
+                next: self.steps(session.stack().project(), guide.steps),
                 ..Recovered::default()
             });
         }
@@ -148,7 +154,7 @@ impl Home {
         wait: Wait,
         progress: &Progress,
     ) -> Result<Restored, Failure> {
-        let command = format!("{} {version}", self.again("stackproof state restore"));
+        let command = format!("{} {version}", self.again_for("stackproof state restore", project));
         let session = self.begin(project, &command, wait, progress).await?;
         let work = async {
             let history = checkpoint::history(self.bucket(), session.stack()).await?;
@@ -161,8 +167,7 @@ impl Home {
         let note = [Some(reason.to_owned()), copy.map(|copy| format!("safety copy {copy}"))];
         let note: Vec<String> = note.into_iter().flatten().filter(|text| !text.is_empty()).collect();
         let ended = Ended::plainly(restored.is_ok(), (!note.is_empty()).then(|| note.join("; ")));
-        session.finish(&ended).await?;
-        restored
+        session.end(restored, &ended, progress).await
     }
 
     /// Whether the state can be relied on: parsed, whole, every secret decrypted.
@@ -194,14 +199,18 @@ impl Home {
         )
         .next(match lock.file() {
             Some(file) => {
-                format!("{} --holder {file} --reason \"its process is gone\"", self.again("stackproof lock break"))
+                format!(
+                    "{} --holder {file} --reason \"its process is gone\"",
+                    self.again_for("stackproof lock break", session.stack().project())
+                )
             }
             None => format!("delete {} from {}", lock.key, bucket.shown()),
         }))
     }
 }
 
-async fn plan(checkpoint: &Checkpoint, work: Work<'_>) -> Result<Plan, Failure> {
+/// Looks in the cloud for what was under way.
+pub(super) async fn plan(checkpoint: &Checkpoint, work: Work<'_>) -> Result<Plan, Failure> {
     let known = checkpoint.resources().iter().filter_map(|resource| resource.id.clone()).collect();
     let search = Search::new(work.target, known)?;
     let mut plan = Plan::default();

@@ -73,6 +73,9 @@ const WAYS: &[(&str, Way)] = &[
     ("registry/namespace:Namespace", Way::Regional("/registry/v1/regions/{region}/namespaces", "namespaces")),
 ];
 
+/// What to run when the cloud answers again.
+const LOOK: &str = "stackproof state recover --look";
+
 /// Looks for resources of one cloud.
 pub(super) struct Search<'a> {
     target: &'a Target,
@@ -97,13 +100,13 @@ impl<'a> Search<'a> {
         match way {
             Way::Repeatable => Ok(Found::Absent),
             Way::Global(path, list) => {
-                let ids = self.named(&format!("{path}?page_size=100"), list, inputs).await?;
+                let ids = self.named(path, list, inputs).await?;
                 Ok(self.only(ids))
             }
             Way::Regional(path, list) => {
                 let region = self.region(inputs);
                 let path = path.replace("{region}", &region);
-                let ids = self.named(&format!("{path}?page_size=100"), list, inputs).await?;
+                let ids = self.named(&path, list, inputs).await?;
                 Ok(self.only(ids.into_iter().map(|id| format!("{region}/{id}")).collect()))
             }
             Way::Special => match kind {
@@ -152,12 +155,12 @@ impl<'a> Search<'a> {
         Ok(items.iter().filter(is_it).filter_map(|item| item["id"].as_str().map(str::to_owned)).collect())
     }
 
+    /// A whole list; nothing where what it is a list of is not there.
     async fn list(&self, path: &str, list: &str) -> Result<Vec<Value>, Failure> {
-        let answer = self.api.get(path).await?;
-        match (answer.status, answer.body[list].as_array()) {
-            (200, Some(items)) => Ok(items.clone()),
-            (404, _) => Ok(Vec::new()),
-            (status, _) => Err(Failure::failed(format!("GET {path} answered {status}"))
+        match self.api.all(path, list).await? {
+            Ok(items) => Ok(items),
+            Err(answer) if answer.status == 404 => Ok(Vec::new()),
+            Err(answer) => Err(Failure::failed(format!("GET {path} answered {}", answer.status))
                 .because(answer.body["message"].as_str().unwrap_or("no message"))
                 .next("stackproof state recover, with credentials that may read")),
         }
@@ -171,7 +174,7 @@ impl<'a> Search<'a> {
             404 => Ok(Found::Absent),
             // 403: its policy is in place, and names others.
             200 | 403 => Ok(self.only(vec![format!("{}/{name}", self.region(inputs))])),
-            status => Err(Failure::failed(format!("HEAD of bucket {name} answered {status}")).next("try again")),
+            status => Err(Failure::failed(format!("HEAD of bucket {name} answered {status}")).next(LOOK)),
         }
     }
 
@@ -181,7 +184,7 @@ impl<'a> Search<'a> {
             return Ok(Found::Unknown);
         };
         let (region, id) = (self.region(inputs), bare(instance));
-        let items = self.list(&format!("/rdb/v1/regions/{region}/instances/{id}/{list}?page_size=100"), list).await?;
+        let items = self.list(&format!("/rdb/v1/regions/{region}/instances/{id}/{list}"), list).await?;
         let there = items.iter().any(|item| item["name"] == name);
         Ok(if there { self.only(vec![format!("{region}/{id}/{name}")]) } else { Found::Absent })
     }
@@ -190,7 +193,7 @@ impl<'a> Search<'a> {
     async fn version(&self, inputs: &Map<String, Value>) -> Result<Found, Failure> {
         let Some(secret) = text(inputs, "secretId") else { return Ok(Found::Unknown) };
         let (region, id) = (self.region(inputs), bare(secret));
-        let path = format!("/secret-manager/v1beta1/regions/{region}/secrets/{id}/versions?page_size=100");
+        let path = format!("/secret-manager/v1beta1/regions/{region}/secrets/{id}/versions");
         let items = self.list(&path, "versions").await?;
         let newest = items.iter().filter_map(|item| item["revision"].as_u64()).max();
         Ok(newest.map_or(Found::Absent, |revision| self.only(vec![format!("{region}/{id}/{revision}")])))
@@ -199,7 +202,7 @@ impl<'a> Search<'a> {
     /// A key of the application that the state does not know: its secret was told once, to the run that was killed.
     async fn api_key(&self, inputs: &Map<String, Value>) -> Result<Found, Failure> {
         let Some(application) = text(inputs, "applicationId") else { return Ok(Found::Unknown) };
-        let path = format!("/iam/v1alpha1/api-keys?bearer_id={application}&page_size=100");
+        let path = format!("/iam/v1alpha1/api-keys?bearer_id={application}");
         let items = self.list(&path, "api_keys").await?;
         let description = text(inputs, "description").unwrap_or_default();
         for key in items.iter().filter(|key| key["application_id"] == application && key["description"] == description)
@@ -217,7 +220,7 @@ impl<'a> Search<'a> {
     async fn token(&self, inputs: &Map<String, Value>) -> Result<Found, Failure> {
         let region = self.region(inputs);
         let path = format!("/cockpit/v1/regions/{region}/tokens");
-        for id in self.named(&format!("{path}?page_size=100"), "tokens", inputs).await? {
+        for id in self.named(&path, "tokens", inputs).await? {
             if !self.known.contains(&format!("{region}/{id}")) {
                 self.remove(&format!("{path}/{id}")).await?;
                 return Ok(Found::Useless(format!("token {id}")));
@@ -231,7 +234,8 @@ impl<'a> Search<'a> {
         match answer.status {
             200 | 204 | 404 => Ok(()),
             status => Err(Failure::failed(format!("DELETE {path} answered {status}"))
-                .because(answer.body["message"].as_str().unwrap_or("no message"))),
+                .because(answer.body["message"].as_str().unwrap_or("no message"))
+                .next(LOOK)),
         }
     }
 }

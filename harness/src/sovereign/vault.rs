@@ -37,15 +37,55 @@ impl<'a> Vault<'a> {
             200 => {
                 let data = answer.body["data"].as_str().and_then(|data| STANDARD.decode(data).ok());
                 let text = data.and_then(|data| String::from_utf8(data).ok());
-                text.map(Some).ok_or_else(|| Failure::failed(format!("secret {} is no text", self.names.named(what))))
+                text.map(Some).ok_or_else(|| self.no_text(what))
             }
             404 => Ok(None),
             _ => Err(self.refused(what, "read", &answer)),
         }
     }
 
-    /// Keeps a value under a name that is not taken yet.
+    /// The identifier of a secret, whether it has a value or not; none where there is no such secret.
+    pub(crate) async fn id(&self, what: &str) -> Result<Option<String>, Failure> {
+        let (name, folder) = (self.names.named(what), self.names.secrets());
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("name", &name)
+            .append_pair("path", &folder)
+            .append_pair("project_id", &self.names.project)
+            .finish();
+        let listed = self.api.all(&self.path(&format!("secrets?{query}")), "secrets").await?;
+        let listed = listed.map_err(|answer| self.refused(what, "looked for", &answer))?;
+        let is_it = |secret: &&Value| {
+            secret["name"] == name.as_str()
+                && secret["path"] == folder.as_str()
+                && secret["deletion_requested_at"].is_null()
+        };
+        Ok(listed.iter().find(is_it).and_then(|secret| secret["id"].as_str()).map(str::to_owned))
+    }
+
+    /// Keeps a value under a name that has none yet.
     pub(crate) async fn keep(&self, what: &str, description: &str, value: &str) -> Result<(), Failure> {
+        let id = match self.id(what).await? {
+            None => self.make(what, description).await?,
+            // A run that was killed made it and gave it no value; unless somebody else has just done so.
+            Some(id) => {
+                if self.read(what).await?.is_some() {
+                    return Err(self.taken(what));
+                }
+                id
+            }
+        };
+        self.fill(what, &id, value).await
+    }
+
+    /// Adds a version to a secret that is there.
+    pub(crate) async fn fill(&self, what: &str, id: &str, value: &str) -> Result<(), Failure> {
+        let version = json!({"data": STANDARD.encode(value)});
+        let filled = self.api.send(Method::POST, &self.path(&format!("secrets/{id}/versions")), Some(version)).await?;
+        if matches!(filled.status, 200 | 201) { Ok(()) } else { Err(self.refused(what, "filled", &filled)) }
+    }
+
+    /// Makes a secret, without a value. Gives its identifier.
+    async fn make(&self, what: &str, description: &str) -> Result<String, Failure> {
         let secret = json!({
             "name": self.names.named(what),
             "path": self.names.secrets(),
@@ -55,17 +95,32 @@ impl<'a> Vault<'a> {
             "type": "opaque",
         });
         let made = self.api.send(Method::POST, &self.path("secrets"), Some(secret)).await?;
-        let id = match (made.status, made.body["id"].as_str()) {
-            (200 | 201, Some(id)) => id.to_owned(),
-            _ => return Err(self.refused(what, "made", &made)),
-        };
-        let version = json!({"data": STANDARD.encode(value)});
-        let kept = self.api.send(Method::POST, &self.path(&format!("secrets/{id}/versions")), Some(version)).await?;
-        if matches!(kept.status, 200 | 201) { Ok(()) } else { Err(self.refused(what, "filled", &kept)) }
+        match (made.status, made.body["id"].as_str()) {
+            (200 | 201, Some(id)) => Ok(id.to_owned()),
+            _ => Err(self.refused(what, "made", &made)),
+        }
     }
 
     fn path(&self, rest: &str) -> String {
         format!("/secret-manager/v1beta1/regions/{}/{rest}", self.names.region)
+    }
+
+    fn taken(&self, what: &str) -> Failure {
+        let name = self.names.named(what);
+        Failure::failed(format!("secret {}/{name} has a value already", self.names.secrets()))
+            .because("somebody else has just given it one")
+            .next("the same command again: it goes on with that value")
+    }
+
+    fn no_text(&self, what: &str) -> Failure {
+        let (name, folder) = (self.names.named(what), self.names.secrets());
+        Failure::failed(format!("secret {folder}/{name} is no text"))
+            .because("its latest version was written by somebody else")
+            .next(format!(
+                "scw secret secret list name={name} path={folder} region={}, then scw secret version disable <its id> \
+                 revision=latest_enabled",
+                self.names.region
+            ))
     }
 
     fn refused(&self, what: &str, done: &str, answer: &ApiAnswer) -> Failure {

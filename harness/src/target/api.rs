@@ -28,6 +28,9 @@ pub struct ApiAnswer {
     pub body: Value,
 }
 
+/// How many items a page of a list has: as many as the API gives at most.
+const PAGE: usize = 100;
+
 /// By which others know who asks.
 const AGENT: &str = concat!("stackproof/", env!("CARGO_PKG_VERSION"));
 
@@ -90,6 +93,25 @@ impl Api {
     /// When no answer came.
     pub async fn get(&self, path: &str) -> Result<ApiAnswer, Failure> {
         self.send(Method::GET, path, None).await
+    }
+
+    /// Every item of a list, page by page; or the answer that refused one of its pages. The path may have a query.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn all(&self, path: &str, field: &str) -> Result<Result<Vec<Value>, ApiAnswer>, Failure> {
+        let mark = if path.contains('?') { '&' } else { '?' };
+        let (mut found, mut page) = (Vec::new(), 1);
+        loop {
+            let answer = self.get(&format!("{path}{mark}page={page}&page_size={PAGE}")).await?;
+            let items = answer.body[field].as_array().filter(|_| answer.status == 200);
+            let Some(items) = items else { return Ok(Err(answer)) };
+            found.extend_from_slice(items);
+            if items.len() < PAGE {
+                return Ok(Ok(found));
+            }
+            page += 1;
+        }
     }
 
     /// Any method, with a JSON body.

@@ -19,7 +19,7 @@ pub(super) fn install(machine: &Machine, progress: &Progress) -> Result<Tool, Fa
     let key = go::key(&module, "minio", PINNED)?;
     let folder = machine.cache.install(&key, progress, |folder| {
         let go = go::find(machine, "MinIO", "run stackproof accept, which needs none")?;
-        let step = progress.step("building MinIO from its Go module (4 minutes beside Pulumi, 10 without)");
+        let step = progress.step("building MinIO from its Go module (some minutes)");
         let mut command = go::build(&go, &module);
         command.args(["-trimpath", "-ldflags=-s -w", "-o"]).arg(folder.join("minio")).arg("github.com/minio/minio");
         run(&mut command, &step, &machine.cache.log(&key))?;

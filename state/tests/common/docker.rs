@@ -12,6 +12,7 @@ use std::{
 
 use bollard::{
     API_DEFAULT_VERSION, Docker, body_full,
+    errors::Error,
     models::{ContainerCreateBody, HostConfig, PortBinding},
     query_parameters::{
         CreateContainerOptionsBuilder, CreateImageOptionsBuilder, KillContainerOptionsBuilder,
@@ -25,6 +26,9 @@ use futures::TryStreamExt as _;
 const OWNER: &str = "stackproof.test";
 /// How long an answer of the daemon may take, in seconds.
 const PATIENCE: u64 = 120;
+
+/// How many ports are tried: another process may take one before it is used.
+const PORTS: usize = 5;
 
 /// Whether servers are to run in containers.
 pub(crate) fn is_asked_for() -> bool {
@@ -65,10 +69,22 @@ impl Container {
         let daemon = daemon();
         sweep(&daemon).await;
         let image = image(&daemon, server).await;
+        let mut left = PORTS;
+        loop {
+            left -= 1;
+            match Self::published(&daemon, server, &image).await {
+                Err(error) if left > 0 => eprintln!("another port is tried: {error}"),
+                started => return started.unwrap(),
+            }
+        }
+    }
+
+    /// Starts one at a port that is free now.
+    async fn published(daemon: &Docker, server: &Server<'_>, image: &str) -> Result<Self, Error> {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
         let published = PortBinding { host_ip: Some(free.ip().to_string()), host_port: Some(free.port().to_string()) };
         let body = ContainerCreateBody {
-            image: Some(image),
+            image: Some(image.to_owned()),
             user: Some(USER.to_string()),
             cmd: Some(server.command.iter().map(|&word| word.to_owned()).collect()),
             env: Some(server.variables.iter().map(|(name, value)| format!("{name}={value}")).collect()),
@@ -82,13 +98,13 @@ impl Container {
         };
         let name = format!("stackproof-test-{}", uuid::Uuid::new_v4().simple());
         let options = CreateContainerOptionsBuilder::default().name(&name).build();
-        daemon.create_container(Some(options), body).await.unwrap();
+        daemon.create_container(Some(options), body).await?;
         let container = Self { name, at: free };
         let options = UploadToContainerOptionsBuilder::default().path("/").build();
         let files = body_full(files(server.files).into());
-        daemon.upload_to_container(&container.name, Some(options), files).await.unwrap();
-        container.again().await;
-        container
+        daemon.upload_to_container(&container.name, Some(options), files).await?;
+        daemon.start_container(&container.name, None::<StartContainerOptions>).await?;
+        Ok(container)
     }
 
     /// Kills it.

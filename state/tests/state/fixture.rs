@@ -44,6 +44,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// The key of whoever owns the buckets.
 pub const KEY: (&str, &str) = ("SCWOWNER000000000000", "owner-secret");
 
+/// How many ports are tried: another process may take one before it is used.
+const PORTS: usize = 5;
+
 /// Where buckets are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Place {
@@ -142,42 +145,24 @@ impl Ground {
         if docker::is_asked_for() && Path::new(&binary).is_file() {
             return Some(Self::minio_in_docker(binary.as_ref()).await);
         }
-        let folder = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let started = Command::new(binary)
-            .args(["server", "--address", &format!("127.0.0.1:{port}"), "--console-address", "127.0.0.1:0"])
-            .arg(folder.path())
-            .env("MINIO_ROOT_USER", KEY.0)
-            .env("MINIO_ROOT_PASSWORD", KEY.1)
-            .env("MINIO_BROWSER", "off")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn();
-        let mut child = match started {
-            Ok(child) => child,
-            Err(error) => {
-                assert!(std::env::var_os("CI").is_none(), "CI has MinIO: {error}");
-                eprintln!("not run on MinIO, which this machine does not have: {error}");
-                return None;
-            }
-        };
-        // It says where it listens when it does.
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let heard = async {
-            while let Some(line) = lines.next_line().await.unwrap() {
-                if line.contains("API:") {
-                    return;
+        for _ in 0..PORTS {
+            let folder = tempfile::tempdir().unwrap();
+            let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+            match minio_at(binary.as_ref(), port, folder.path()).await {
+                Ok(Some(minio)) => {
+                    let endpoint = format!("http://127.0.0.1:{port}");
+                    let behind = Behind::Process { _minio: minio, _folder: folder };
+                    return Some(Self::with_buckets(endpoint, Arc::default(), behind).await);
+                }
+                Ok(None) => eprintln!("MinIO ended before it listened at port {port}"),
+                Err(error) => {
+                    assert!(std::env::var_os("CI").is_none(), "CI has MinIO: {error}");
+                    eprintln!("not run on MinIO, which this machine does not have: {error}");
+                    return None;
                 }
             }
-            panic!("MinIO ended before it listened");
-        };
-        tokio::time::timeout(Duration::from_secs(60), heard).await.expect("MinIO did not say that it listens");
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let endpoint = format!("http://127.0.0.1:{port}");
-        let behind = Behind::Process { _minio: child, _folder: folder };
-        Some(Self::with_buckets(endpoint, Arc::default(), behind).await)
+        }
+        panic!("MinIO does not start");
     }
 
     /// The same program in a container.
@@ -241,6 +226,37 @@ impl Ground {
     pub async fn content(&self) -> Option<Bytes> {
         self.bucket.get(&stack().checkpoint(Compression::None), None).await.unwrap().map(|object| object.content)
     }
+}
+
+/// MinIO once it listens; none where it ended before.
+async fn minio_at(program: &Path, port: u16, folder: &Path) -> std::io::Result<Option<Child>> {
+    let mut child = Command::new(program)
+        .args(["server", "--address", &format!("127.0.0.1:{port}"), "--console-address", "127.0.0.1:0"])
+        .arg(folder)
+        .env("MINIO_ROOT_USER", KEY.0)
+        .env("MINIO_ROOT_PASSWORD", KEY.1)
+        .env("MINIO_BROWSER", "off")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    // It says where it listens when it does.
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let heard = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains("API:") {
+                return true;
+            }
+        }
+        false
+    };
+    let heard = tokio::time::timeout(Duration::from_secs(60), heard).await.expect("MinIO did not say that it listens");
+    if !heard {
+        return Ok(None);
+    }
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    Ok(Some(child))
 }
 
 /// The same client of buckets that the harness would make, on loopback.
