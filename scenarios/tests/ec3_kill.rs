@@ -28,6 +28,51 @@ async fn ec3_kill_30_moments() {
     accept("EC3-kill-30", async |s| killed(s, 30).await).await;
 }
 
+/// EC3, FR-006 The making of the state's home is killed at a handful of moments: the next `state init` ends it, and
+/// nothing is there twice.
+#[tokio::test]
+async fn ec3_kill_init_at_a_handful_of_moments() {
+    accept("EC3-kill-init", async |s| init_killed(s, 5).await).await;
+}
+
+async fn init_killed(s: &Scenario, times: u32) -> Result<(), Failure> {
+    s.needs(Capability::Faults)?;
+    let undisturbed = s.given("a team", Team::begins(s)).await?;
+    let begun = Instant::now();
+    s.given("it is known what a home has, and how long its making takes", up(&undisturbed, &["state", "init"])).await?;
+    let (takes, wanted) = (begun.elapsed(), undisturbed.control()?.resources().await?);
+    let (mut table, mut wrong) = (String::new(), Vec::new());
+    for number in 0..times {
+        let team = Team::begins(s).await?.with_leases_of(Duration::from_secs(1));
+        let moment = takes.mul_f64((f64::from(number) + 0.5) / f64::from(times));
+        let mut run = team.begin("ada", &["state", "init"], &[])?;
+        let ended = tokio::time::timeout(moment, run.wait()).await.is_ok();
+        if let Some(pid) = run.id().and_then(|pid| i32::try_from(pid).ok()) {
+            kill_all(pid);
+        }
+        Team::ended(run).await?;
+        let next = team.on_the_stack("ada", &["state", "init"]).await?;
+        let found = team.control()?.resources().await?;
+        let kinds = wanted.as_object().into_iter().flatten();
+        let differ = kinds.filter(|(kind, count)| found.get(kind) != Some(count));
+        let mut problems: Vec<String> =
+            differ.map(|(kind, count)| format!("{} of {kind} instead of {count}", found[kind])).collect();
+        problems
+            .extend((next.code != Some(0)).then(|| format!("state init ended with {:?}: {}", next.code, next.stderr)));
+        table.push_str(&format!(
+            "{:>6.2} of {:>6.2} s  {}  {}\n",
+            moment.as_secs_f64(),
+            takes.as_secs_f64(),
+            if ended { "was over" } else { "killed  " },
+            if problems.is_empty() { "whole" } else { "NOT WHOLE" },
+        ));
+        wrong.extend(problems.into_iter().map(|problem| format!("killed at {moment:?}: {problem}")));
+    }
+    s.attach("kills.txt", &table)?;
+    let told = Probe::fact("state init, GET /resources", wrong);
+    s.then("each time the next `state init` ends it, and nothing is there twice", told, empty()).await
+}
+
 /// Kills the whole of a run that makes, changes and deletes things, at so many moments of it.
 async fn killed(s: &Scenario, times: u32) -> Result<(), Failure> {
     s.needs(Capability::Faults)?;

@@ -15,7 +15,7 @@ use stackproof_state::{
 };
 
 use super::{
-    Ended, Home, Names, Work,
+    Ended, Home, Names, Work, first,
     home::PASSPHRASE,
     recover::told,
     session::{PATIENCE, unavailable},
@@ -50,10 +50,10 @@ pub async fn bootstrap(
     let settings = foundation::settings(stack)?;
     let first = settings.folder.join("first-state");
     if let Some(home) = Home::find(target, names.clone()).await?
-        && (home.has(PROJECT).await? || !first.exists())
+        && (!first.exists() || has_moved(&home).await?)
     {
         home.refuse_lost(PROJECT).await?;
-        if !home.has(PROJECT).await? && !first.exists() {
+        if !home.has(PROJECT).await? {
             return Err(begun_elsewhere(&names));
         }
         // It may have moved in and not have swept behind itself.
@@ -63,6 +63,13 @@ pub async fn bootstrap(
         return Ok(home);
     }
     lay(&names, Work { settings: stack, toolchain, target, progress }, None).await
+}
+
+/// Whether the foundation's state is in the bucket. One without resources is the beginning of a move.
+async fn has_moved(home: &Home) -> Result<bool, Failure> {
+    let stored = checkpoint::current(home.bucket(), &home.stack(PROJECT)?).await;
+    let stored = stored.map_err(|error| told(&error))?;
+    Ok(stored.is_some_and(|stored| !stored.checkpoint.resources().is_empty()))
 }
 
 /// The foundation is there and its state is not: it lies where it was begun.
@@ -90,6 +97,7 @@ async fn lay(names: &Names, work: Work<'_>, from: Option<Value>) -> Result<Home,
     let passphrase = passphrase(target, names, progress).await?;
     progress
         .say(format!("The foundation's first state is a folder of this machine, until {} is there.", names.bucket()));
+    first::mend(&first, PROJECT, &settings.name)?;
     let opened =
         Stack::open_in(settings.clone(), Backend::folder_with(&first, &passphrase)?, toolchain.clone(), target);
     let opened = opened.await?;

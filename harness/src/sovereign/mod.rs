@@ -9,6 +9,7 @@
 
 pub(crate) mod bootstrap;
 mod finish;
+mod first;
 mod hold;
 mod home;
 mod lost;
