@@ -29,7 +29,7 @@ const PLANTED: [(&str, &str, &str, &str, &str, &str); 4] = [
         "  stackproof-infra:encryption:",
         "  stackproof-infra:identity:\n    keyExpiresAt: 2020-01-01T00:00:00Z\n  stackproof-infra:encryption:",
         "api-key-age  application-api-key: it has ended",
-        "fix: stackproof rotate --what api-keys",
+        "fix: stackproof rotate --stack dev --target scaleway --what api-keys",
     ),
     (
         "a waiver that has run out",

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use common::{DEPLOYER, PATIENCE, Server, address, owner, password_of};
+use common::{DEPLOYER, PATIENCE, Server, address, docker, owner, password_of};
 use fixture::Ground;
 use futures::{StreamExt, stream};
 use nix::{

@@ -15,6 +15,7 @@ mod guard;
 mod image;
 mod line;
 mod lock;
+mod next;
 mod pulumi;
 mod report;
 mod rotate;
@@ -106,7 +107,8 @@ pub(crate) fn run() -> ExitCode {
     match dispatch(arguments.command) {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(failure) => {
-            anstream::eprintln!("error: {failure}");
+            let words = next::words(std::env::args());
+            anstream::eprintln!("error: {}", next::complete(&failure.to_string(), &words));
             ExitCode::from(failure.exit as u8)
         }
     }

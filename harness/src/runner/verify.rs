@@ -25,7 +25,7 @@ pub fn verify(report: &Path) -> Result<Finished, Failure> {
     let mut run = RunDir::begin(&workspace, "stackproof verify".into(), &[TargetName::Local])?;
     run.judge(&workspace, &tools)?;
     for check in Check::all(&tools) {
-        anstream::eprint!("{:<13}", check.name());
+        anstream::eprint!("{:<21}", check.name());
         let outcome = check.run(&workspace);
         say(&outcome.stage);
         if !outcome.stage.ok {
@@ -35,7 +35,7 @@ pub fn verify(report: &Path) -> Result<Finished, Failure> {
     }
     if which::which("terraform").is_err() && std::env::var_os("CI").is_none() {
         let name = "conformance";
-        anstream::eprintln!("{name:<13}not run: terraform is missing; CI runs it (stackproof conformance --subset)");
+        anstream::eprintln!("{name:<21}not run: terraform is missing; CI runs it (stackproof conformance --subset)");
     }
     let with_minio = |nextest: Nextest| match &minio {
         Some(minio) => nextest.with(MINIO_VARIABLE, minio.clone()),
@@ -45,11 +45,11 @@ pub fn verify(report: &Path) -> Result<Finished, Failure> {
     test(&workspace, &tools, &mut run, ("tests", "workspace"), &everything)?;
     match daemon(&workspace)? {
         Ok(daemon) => {
-            anstream::eprintln!("{:<13}the state once more, on servers in containers of {daemon}", "docker");
+            anstream::eprintln!("{:<21}the state once more, on servers in containers of {daemon}", "docker");
             let state = with_minio(Nextest::of_the_state()).with(SERVERS_VARIABLE, "docker".into());
             test(&workspace, &tools, &mut run, ("docker", "docker"), &state)?;
         }
-        Err(why) => anstream::eprintln!("{:<13}not run, the state's servers ran natively: {why}", "docker"),
+        Err(why) => anstream::eprintln!("{:<21}not run, the state's servers ran natively: {why}", "docker"),
     }
     run.finish()?;
     conclude(run.path(), report)
@@ -63,7 +63,7 @@ fn test(
     (name, junit): (&str, &str),
     nextest: &Nextest,
 ) -> Result<(), Failure> {
-    anstream::eprintln!("{name:<13}{}", nextest.command());
+    anstream::eprintln!("{name:<21}{}", nextest.command());
     let begun = Instant::now();
     let ended = nextest.run(workspace, tools, run, TargetName::Local, junit)?;
     let stage = Stage {
@@ -73,7 +73,7 @@ fn test(
         seconds: rounded(begun.elapsed().as_secs_f64()),
         said: String::new(),
     };
-    anstream::eprint!("{name:<13}");
+    anstream::eprint!("{name:<21}");
     say(&stage);
     run.record(stage)
 }
@@ -96,7 +96,7 @@ fn minio(progress: &Progress) -> Result<Option<PathBuf>, Failure> {
         Ok(tool) => Ok(Some(tool.path)),
         Err(failure) if std::env::var_os("CI").is_none() => {
             let name = "minio";
-            anstream::eprintln!("{name:<13}not there, the state's tests run without it: {}", failure.what);
+            anstream::eprintln!("{name:<21}not there, the state's tests run without it: {}", failure.what);
             Ok(None)
         }
         Err(failure) => Err(failure),

@@ -11,10 +11,9 @@ use crate::{Failure, target::Api};
 /// # Errors
 /// When they cannot be listed.
 pub async fn described(api: &Api, project: &str) -> Result<Vec<Value>, Failure> {
-    let path = api.regional("secret-manager/v1beta1", &format!("secrets?project_id={project}&page_size=100"));
-    let answer = api.get(&path).await?;
-    let secrets = answer.body["secrets"].as_array().cloned();
-    secrets.ok_or_else(|| Failure::failed("secrets could not be listed").because(&answer.body["message"]))
+    let path = api.regional("secret-manager/v1beta1", &format!("secrets?project_id={project}"));
+    let secrets = api.all(&path, "secrets").await?;
+    secrets.map_err(|answer| Failure::failed("secrets could not be listed").because(&answer.body["message"]))
 }
 
 /// The values that Secret Manager keeps for a project, under their secrets' names.

@@ -107,7 +107,9 @@ impl Api {
             let items = answer.body[field].as_array().filter(|_| answer.status == 200);
             let Some(items) = items else { return Ok(Err(answer)) };
             found.extend_from_slice(items);
-            if items.len() < PAGE {
+            // A list that is not paged may be longer.
+            let total = answer.body["total_count"].as_u64();
+            if items.len() != PAGE || total.is_some_and(|total| found.len() as u64 >= total) {
                 return Ok(Ok(found));
             }
             page += 1;

@@ -56,7 +56,7 @@ pub(crate) struct Server {
 
 /// How it runs.
 enum Runs {
-    Here(Databases),
+    Here(Box<Databases>),
     InDocker(docker::Container),
 }
 
@@ -90,7 +90,7 @@ impl Server {
         let databases = Databases::open(&folder.path().join("databases"), &templates).await.unwrap();
         let status = databases.apply(instance(), Place::Host).await.unwrap();
         assert!(status.problems.is_empty(), "{status:?}");
-        Self { at: status.public.unwrap(), runs: Runs::Here(databases), folder }
+        Self { at: status.public.unwrap(), runs: Runs::Here(Box::new(databases)), folder }
     }
 
     /// The same from this machine's PostgreSQL in a container.

@@ -1,9 +1,5 @@
 //! Buckets to keep state in: of the local cloud, or of MinIO where this machine has it.
 
-#[allow(dead_code, unreachable_pub, reason = "one file of several test programs")]
-#[path = "../common/docker.rs"]
-mod docker;
-
 use std::{
     path::Path,
     process::Stdio,
@@ -40,6 +36,8 @@ use tokio::{
     sync::watch,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::docker;
 
 /// The key of whoever owns the buckets.
 pub const KEY: (&str, &str) = ("SCWOWNER000000000000", "owner-secret");

@@ -5,6 +5,9 @@
 
 mod bucket;
 mod checkpoint;
+#[allow(dead_code, reason = "one file of several test programs")]
+#[path = "../common/docker.rs"]
+mod docker;
 mod fencing;
 mod fixture;
 mod gateway;

@@ -9,7 +9,7 @@ use super::seen::Seen;
 use crate::{
     Failure,
     sovereign::Names,
-    target::{Api, Target},
+    target::{Api, ApiAnswer, Target},
 };
 
 /// Scaleway's regions (its documentation of 2026-03): something may be in one that is not allowed.
@@ -48,9 +48,6 @@ const LISTS: [(&str, &str, &str); 11] = [
     ("token", "cockpit/v1", "tokens"),
 ];
 
-/// How many a page has.
-const PAGE: usize = 100;
-
 /// Everything of the project in these regions, and what the stack's principals may do.
 pub(super) async fn resources(target: &Target, names: &Names, regions: &BTreeSet<&str>) -> Result<Vec<Seen>, Failure> {
     let api = target.api()?;
@@ -73,11 +70,11 @@ async fn listed(
     (kind, product, list): (&'static str, &str, &str),
 ) -> Result<Vec<Seen>, Failure> {
     let path = format!("/{product}/regions/{region}/{list}?project_id={}", names.project);
-    let items = match pages(api, &path, list).await? {
+    let items = match api.all(&path, &list.replace('-', "_")).await? {
         Ok(items) => items,
         // A product that is not offered in a region has nothing in it; in the stack's own it is.
-        Err(status) if region != names.region && matches!(status, 400 | 404 | 501) => Vec::new(),
-        Err(status) => return Err(refused(&path, status)),
+        Err(answer) if region != names.region && matches!(answer.status, 400 | 404 | 501) => Vec::new(),
+        Err(answer) => return Err(refused(&path, &answer)),
     };
     Ok(items.into_iter().map(|body| seen(kind, region, body)).collect())
 }
@@ -102,18 +99,18 @@ fn is_scaleways(one: &Seen) -> bool {
 async fn complete(api: &Api, one: &mut Seen) -> Result<(), Failure> {
     let (region, id) = (one.region.clone(), one.text("/id").to_owned());
     let mut add = async |name: &str, path: String, list: &str| {
-        let items = pages(api, &path, list).await?.map_err(|status| refused(&path, status))?;
+        let items = api.all(&path, list).await?.map_err(|answer| refused(&path, &answer))?;
         one.body[name] = Value::Array(items);
         Ok::<(), Failure>(())
     };
     match one.kind {
         "database" => {
             let of = format!("/rdb/v1/regions/{region}/instances/{id}");
-            add("acls", format!("{of}/acls?"), "rules").await?;
-            add("users", format!("{of}/users?"), "users").await
+            add("acls", format!("{of}/acls"), "rules").await?;
+            add("users", format!("{of}/users"), "users").await
         }
         "secret" => {
-            let of = format!("/secret-manager/v1beta1/regions/{region}/secrets/{id}/versions?");
+            let of = format!("/secret-manager/v1beta1/regions/{region}/secrets/{id}/versions");
             add("versions", of, "versions").await
         }
         _ => Ok(()),
@@ -123,8 +120,8 @@ async fn complete(api: &Api, one: &mut Seen) -> Result<(), Failure> {
 /// The policies and API keys of the stack's applications and groups, which belong to the organisation.
 async fn principals(api: &Api, names: &Names) -> Result<Vec<Seen>, Failure> {
     let list = async |what: &str| {
-        let path = format!("/iam/v1alpha1/{what}?");
-        pages(api, &path, what).await?.map_err(|status| refused(&path, status))
+        let path = format!("/iam/v1alpha1/{what}");
+        api.all(&path, &what.replace('-', "_")).await?.map_err(|answer| refused(&path, &answer))
     };
     let (applications, groups, policies, keys) =
         futures::try_join!(list("applications"), list("groups"), list("policies"), list("api-keys"))?;
@@ -145,7 +142,7 @@ async fn principals(api: &Api, names: &Names) -> Result<Vec<Seen>, Failure> {
             continue;
         }
         let path = format!("/iam/v1alpha1/rules?policy_id={}", policy["id"].as_str().unwrap_or_default());
-        let rules = pages(api, &path, "rules").await?.map_err(|status| refused(&path, status))?;
+        let rules = api.all(&path, "rules").await?.map_err(|answer| refused(&path, &answer))?;
         policy["rules"] = Value::Array(rules);
         found.push(seen("policy", "", policy));
     }
@@ -158,29 +155,9 @@ async fn principals(api: &Api, names: &Names) -> Result<Vec<Seen>, Failure> {
     Ok(found)
 }
 
-/// Every item of a list; or the status that refused it.
-async fn pages(api: &Api, path: &str, list: &str) -> Result<Result<Vec<Value>, u16>, Failure> {
-    let mut all = Vec::new();
-    let field = list.replace('-', "_");
-    for page in 1.. {
-        let answer = api.get(&format!("{path}&page={page}&page_size={PAGE}")).await?;
-        if answer.status != 200 {
-            return Ok(Err(answer.status));
-        }
-        let items = answer.body[&field].as_array().cloned();
-        let items = items.ok_or_else(|| Failure::failed(format!("GET {path} has no {field}")).because(&answer.body))?;
-        let (count, total) = (items.len(), answer.body["total_count"].as_u64().unwrap_or_default());
-        all.extend(items);
-        if count < PAGE || all.len() as u64 >= total {
-            break;
-        }
-    }
-    Ok(Ok(all))
-}
-
-fn refused(path: &str, status: u16) -> Failure {
-    let failure = Failure::failed(format!("GET {path} was answered with {status}"));
-    match status {
+fn refused(path: &str, answer: &ApiAnswer) -> Failure {
+    let failure = Failure::failed(format!("GET {path} was answered with {}", answer.status));
+    match answer.status {
         401 | 403 => failure
             .because("whoever checks needs to read all of the project, and the organisation's policies and keys")
             .next("stackproof doctor, or a key with AllProductsReadOnly and IAMReadOnly"),
