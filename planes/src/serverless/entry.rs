@@ -1,6 +1,6 @@
 //! One connection, from its first byte to its end.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional},
@@ -145,11 +145,9 @@ impl Entry {
             tracing::warn!(%error, "a serverless database's server was not reached");
             Refusal::Told(Code::CannotConnectNow, "the database could not be started".to_owned())
         };
-        let awake = self.gate.enter().await.map_err(asleep)?;
-        let mut server = UnixStream::connect(awake.socket()).await.map_err(asleep)?;
-        server.write_all(&startup.acting_as(&role).map_err(asleep)?).await.map_err(asleep)?;
+        let (awake, mut server, first) = self.reach(&startup, &role).await.map_err(asleep)?;
         // The server lets in without a question, or says why not. Both are for the client, and so is what follows.
-        if server.read_u8().await.map_err(asleep)? == b'R' {
+        if first == b'R' {
             let mut rest = [0; 8];
             server.read_exact(&mut rest).await.map_err(asleep)?;
             if rest != [0, 0, 0, 8, 0, 0, 0, 0] {
@@ -162,6 +160,30 @@ impl Entry {
         }
         Ok(Some((server, awake)))
     }
+
+    /// Reaches the server, up to the first byte of its answer. One that was just killed may still take a connection, and
+    /// never answers: it is started again, as for everybody who comes later.
+    async fn reach(&self, startup: &Startup, role: &str) -> io::Result<(Awake, UnixStream, u8)> {
+        let awake = self.gate.enter().await?;
+        let (awake, (server, first)) = match first_word(awake.socket(), startup, role).await {
+            Ok(answered) => (awake, answered),
+            Err(error) => {
+                tracing::debug!(%error, "a serverless database's server died while somebody came");
+                let again = self.gate.enter().await?;
+                let answered = first_word(again.socket(), startup, role).await?;
+                (again, answered)
+            }
+        };
+        Ok((awake, server, first))
+    }
+}
+
+/// Begins to talk with a server, and gives the first byte of its answer.
+async fn first_word(socket: &Path, startup: &Startup, role: &str) -> io::Result<(UnixStream, u8)> {
+    let mut server = UnixStream::connect(socket).await?;
+    server.write_all(&startup.acting_as(role)?).await?;
+    let first = server.read_u8().await?;
+    Ok((server, first))
 }
 
 async fn tell(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), code: Code, told: &str) -> io::Result<()> {
