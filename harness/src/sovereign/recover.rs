@@ -221,6 +221,10 @@ pub(super) async fn plan(checkpoint: &Checkpoint, work: Work<'_>) -> Result<Plan
             plan.done.push(format!("{name}: read anew"));
             continue;
         }
+        // A component is of the program, and of no cloud.
+        if !pending.resource.custom {
+            continue;
+        }
         match search.look(&pending.resource).await? {
             Found::There(id) => {
                 plan.done.push(format!("{name} is there as {id}: taken into the state"));
