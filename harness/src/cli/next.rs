@@ -1,9 +1,14 @@
 //! The next command that a failure tells, completed with what this one was about: whoever deploys to Scaleway is not to be
 //! led to the stack `dev` of a local cloud.
 
-/// Commands that are about a stack, by their first word; and those with a second one.
-const COMMANDS: [&str; 6] = ["up", "preview", "refresh", "destroy", "rotate", "pulumi"];
+/// Commands that are about a stack, and never about its foundation.
+const COMMANDS: [&str; 5] = ["up", "preview", "refresh", "destroy", "rotate"];
+/// Those about either, with a second word; and the one without.
 const GROUPS: [&str; 3] = ["state", "lock", "audit"];
+const PULUMI: &str = "pulumi";
+
+/// The word for the foundation.
+const FOUNDATION: &str = "--foundation";
 
 /// The words of a command line that name a stack: `--stack prod --target scaleway`; none where it names none.
 pub(super) fn words(arguments: impl IntoIterator<Item = String>) -> String {
@@ -12,7 +17,7 @@ pub(super) fn words(arguments: impl IntoIterator<Item = String>) -> String {
     while let Some(word) = arguments.next() {
         match word.as_str() {
             "--stack" | "--target" => named.extend([Some(word), arguments.next()].into_iter().flatten()),
-            "--foundation" => named.push(word),
+            FOUNDATION => named.push(word),
             _ if word.starts_with("--stack=") || word.starts_with("--target=") => named.push(word),
             _ => {}
         }
@@ -22,16 +27,16 @@ pub(super) fn words(arguments: impl IntoIterator<Item = String>) -> String {
 
 /// A text whose commands name the stack: those that name none get these words.
 pub(super) fn complete(text: &str, words: &str) -> String {
-    if words.is_empty() {
-        return text.to_owned();
-    }
+    let of_the_stack: Vec<&str> = words.split(' ').filter(|word| !word.is_empty() && *word != FOUNDATION).collect();
+    let of_the_stack = of_the_stack.join(" ");
     let mut parts = text.split("stackproof ");
     let mut told = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         told.push_str("stackproof ");
         let command = part.find(['`', '\n', ':', ';']).map_or(part, |end| &part[..end]);
+        let words = if COMMANDS.iter().any(|name| part.starts_with(name)) { &of_the_stack } else { words };
         match length_of_name(part) {
-            Some(length) if !command.contains("--stack") => {
+            Some(length) if !words.is_empty() && !command.contains("--stack") => {
                 told.push_str(&format!("{} {words}{}", &part[..length], &part[length..]));
             }
             _ => told.push_str(part),
@@ -44,7 +49,7 @@ pub(super) fn complete(text: &str, words: &str) -> String {
 fn length_of_name(text: &str) -> Option<usize> {
     let word = |text: &str| text.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(text.len());
     let first = word(text);
-    if COMMANDS.contains(&&text[..first]) {
+    if COMMANDS.contains(&&text[..first]) || &text[..first] == PULUMI {
         return Some(first);
     }
     let rest = text[first..].strip_prefix(' ').filter(|_| GROUPS.contains(&&text[..first]))?;
@@ -90,5 +95,14 @@ mod tests {
             assert_eq!(told(whole), expected);
         }
         assert_eq!(complete("stackproof up", ""), "stackproof up");
+    }
+
+    #[test]
+    fn what_is_never_about_the_foundation_is_not_told_for_it() {
+        let told = |text: &str| complete(text, "--stack prod --foundation");
+        assert_eq!(told("stackproof preview --refresh"), "stackproof preview --stack prod --refresh");
+        assert_eq!(told("stackproof state verify"), "stackproof state verify --stack prod --foundation");
+        assert_eq!(told("stackproof pulumi -- stack ls"), "stackproof pulumi --stack prod --foundation -- stack ls");
+        assert_eq!(complete("stackproof up", "--foundation"), "stackproof up");
     }
 }
