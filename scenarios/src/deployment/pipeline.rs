@@ -8,7 +8,7 @@ use stackproof::{
     Failure,
     acceptance::Scenario,
     privilege::{self, FindingKind, Grant, Verdict},
-    pulumi::Stack,
+    pulumi::{Operation, Stack},
 };
 
 use super::Deployment;
@@ -78,8 +78,7 @@ impl Deployment {
     pub async fn pipeline(&self, s: &Scenario) -> Result<Pipeline, Failure> {
         let organization = &self.target.environment().credentials().organization_id;
         let name = self.named("pipeline");
-        let named = json!({"name": &name, "organization_id": organization});
-        let id = self.made("/iam/v1alpha1/applications", named, "id").await?;
+        let id = self.new_application(&name).await?;
         let policy = json!({"name": &name, "organization_id": organization, "application_id": id, "rules": []});
         let policy = self.made("/iam/v1alpha1/policies", policy, "id").await?;
         let body = json!({"application_id": id, "default_project_id": self.project});
@@ -133,7 +132,7 @@ impl Deployment {
     /// # Errors
     /// When Pulumi cannot be run.
     pub async fn attempt(&self, s: &Scenario) -> Result<bool, Failure> {
-        Ok(self.run(s, &stackproof::pulumi::Operation::Up).await?.succeeded())
+        Ok(self.run(s, &Operation::Up).await?.succeeded())
     }
 
     /// Takes the pipeline away again, with its key and policy.
@@ -141,7 +140,6 @@ impl Deployment {
     /// # Errors
     /// When the cloud refuses.
     pub async fn dismiss_pipeline(&self, pipeline: &Pipeline) -> Result<(), Failure> {
-        self.gone(&format!("/iam/v1alpha1/policies/{}", pipeline.policy)).await?;
-        self.gone(&format!("/iam/v1alpha1/applications/{}", pipeline.id)).await
+        self.dismiss_application(&pipeline.id).await
     }
 }

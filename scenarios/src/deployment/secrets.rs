@@ -119,8 +119,7 @@ impl Deployment {
         let api = self.target.api()?;
         let organization = &api.credentials().organization_id;
         let name = self.named(name);
-        let named = json!({"name": name, "organization_id": organization});
-        let id = self.made("/iam/v1alpha1/applications", named, "id").await?;
+        let id = self.new_application(&name).await?;
         if !permission_sets.is_empty() {
             let rule = json!({"permission_set_names": permission_sets, "project_ids": [self.project]});
             let policy = json!({
@@ -138,15 +137,26 @@ impl Deployment {
     /// # Errors
     /// When the cloud refuses.
     pub async fn dismiss_reader(&self, reader: &Reader) -> Result<(), Failure> {
+        self.dismiss_application(&reader.id).await
+    }
+
+    /// An application of the organisation's, without a key or a policy. Returns its identifier.
+    pub(super) async fn new_application(&self, name: &str) -> Result<String, Failure> {
+        let organization = &self.target.environment().credentials().organization_id;
+        self.made("/iam/v1alpha1/applications", json!({"name": name, "organization_id": organization}), "id").await
+    }
+
+    /// Takes an application away, with its keys and its policies.
+    pub(super) async fn dismiss_application(&self, application: &str) -> Result<(), Failure> {
         let api = self.target.api()?;
         let organization = &api.credentials().organization_id;
-        let path = format!("/iam/v1alpha1/policies?organization_id={organization}&application_ids={}", reader.id);
+        let path = format!("/iam/v1alpha1/policies?organization_id={organization}&application_ids={application}");
         let policies = api.get(&path).await?.body["policies"].as_array().cloned().unwrap_or_default();
-        for policy in policies.iter().filter(|policy| policy["application_id"] == json!(reader.id)) {
+        for policy in policies.iter().filter(|policy| policy["application_id"] == json!(application)) {
             let id = policy["id"].as_str().unwrap_or_default();
             self.gone(&format!("/iam/v1alpha1/policies/{id}")).await?;
         }
-        self.gone(&format!("/iam/v1alpha1/applications/{}", reader.id)).await
+        self.gone(&format!("/iam/v1alpha1/applications/{application}")).await
     }
 
     /// Keeps a value in a secret that is encrypted under the stack's own key. Returns the secret's identifier, and
