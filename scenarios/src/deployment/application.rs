@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use reqwest::Method;
 use serde_json::{Value, json};
 use stackproof::{
     Failure,
@@ -260,15 +259,8 @@ impl Application<'_> {
     /// # Errors
     /// When the cloud refuses.
     pub async fn stranger(&self, s: &Scenario) -> Result<Principal, Failure> {
-        let api = self.of.target.api()?;
-        let made = async |path: &str, body: Value, field: &str| {
-            let answer = api.send(Method::POST, path, Some(body)).await?;
-            let told = answer.body[field].as_str().map(str::to_owned);
-            told.ok_or_else(|| Failure::failed(format!("POST {path} was refused")).because(&answer.body))
-        };
-        let named = json!({"name": self.of.named("stranger"), "organization_id": api.credentials().organization_id});
-        let id = made("/iam/v1alpha1/applications", named, "id").await?;
-        let secret_key = made("/iam/v1alpha1/api-keys", json!({"application_id": id}), "secret_key").await?;
+        let id = self.of.new_application(&self.of.named("stranger")).await?;
+        let secret_key = self.of.made("/iam/v1alpha1/api-keys", json!({"application_id": id}), "secret_key").await?;
         s.secret(&secret_key);
         Ok(Principal { id, secret_key })
     }
@@ -278,9 +270,7 @@ impl Application<'_> {
     /// # Errors
     /// When the cloud refuses.
     pub async fn dismiss(&self, stranger: &Principal) -> Result<(), Failure> {
-        let path = format!("/iam/v1alpha1/applications/{}", stranger.id);
-        let answer = self.of.target.api()?.send(Method::DELETE, &path, None).await?;
-        if answer.status == 204 { Ok(()) } else { Err(Failure::failed(format!("DELETE {path}")).because(answer.body)) }
+        self.of.dismiss_application(&stranger.id).await
     }
 
     /// The password of the application's database user, from Secret Manager.
